@@ -1,0 +1,3 @@
+using FineTuneService.Training.Native;
+TorchLibrary.EnsureLoaded();
+Console.WriteLine(TorchSharp.torch.ones(2, 2).sum().item<float>());

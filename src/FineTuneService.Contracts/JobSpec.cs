@@ -1,0 +1,55 @@
+namespace FineTuneService.Contracts;
+
+/// <summary>The body of <c>POST /jobs</c>, and the file <c>job.json</c> of a run (where ids have become paths).</summary>
+public sealed record JobSpec
+{
+    /// <summary>A name for people; need not be unique.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>A folder name under the models directory (see <c>GET /base-models</c>); in a run's job.json the path of a Hugging Face folder.</summary>
+    public required string BaseModel { get; init; }
+
+    /// <summary>What is learnt. The string <c>"text-classification"</c> is short for <c>{"type": "text-classification"}</c>.</summary>
+    public required TaskConfig Task { get; init; }
+
+    public required DatasetSpec Dataset { get; init; }
+
+    /// <summary>How the weights are changed: <c>full</c> unless given. A string is short for an object of that type.</summary>
+    public MethodConfig? Method { get; init; }
+
+    public TrainingArguments Training { get; init; } = new();
+
+    /// <summary>Up to 16 pairs of your own, echoed back.</summary>
+    public IReadOnlyDictionary<string, string>? Metadata { get; init; }
+}
+
+/// <summary>Which data, and which of its columns.</summary>
+public sealed record DatasetSpec
+{
+    /// <summary>The id of an uploaded dataset (<c>ds_…</c>); in a run's job.json the path of a file.</summary>
+    public required string Train { get; init; }
+
+    /// <summary>As <see cref="Train"/>. Absent: a stratified share of the training rows is held out, see <see cref="ValidationSplit"/>.</summary>
+    public string? Validation { get; init; }
+
+    /// <summary>As <see cref="Train"/>. Scored once at the end, with the best checkpoint; metrics are prefixed <c>test_</c>.</summary>
+    public string? Test { get; init; }
+
+    /// <summary>Share of training rows held out for validation, in [0, 0.5]; ignored when <see cref="Validation"/> is given. 0 trains without evaluation.</summary>
+    public double ValidationSplit { get; init; } = 0.1;
+
+    /// <summary>Column with the text. Default: the first of text, sentence, content, sentence1, premise, question that exists.</summary>
+    public string? TextColumn { get; init; }
+
+    /// <summary>Column with the second text of a pair. Default: none.</summary>
+    public string? TextPairColumn { get; init; }
+
+    /// <summary>Column with the label. Default: the first of label, labels, category, intent, class, target, score that exists.</summary>
+    public string? LabelColumn { get; init; }
+}
+
+/// <summary>What a task's options have in common. Each task brings its own record, found by its <c>type</c>.</summary>
+public abstract record TaskConfig;
+
+/// <summary>What a method's options have in common. Each method brings its own record, found by its <c>type</c>.</summary>
+public abstract record MethodConfig;

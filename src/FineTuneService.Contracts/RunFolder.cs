@@ -1,0 +1,40 @@
+namespace FineTuneService.Contracts;
+
+/// <summary>The layout of a run's folder: what worker and trainer tell each other, all of it in files.</summary>
+public sealed class RunFolder(string path)
+{
+    public string Path { get; } = System.IO.Path.GetFullPath(path);
+
+    /// <summary>The resolved <see cref="JobSpec"/>, with paths in place of ids.</summary>
+    public string Job => In("job.json");
+
+    /// <summary>One <see cref="TrainingEvent"/> a line, appended only. A last line without a line feed was torn by a crash and does not count.</summary>
+    public string Events => In("events.jsonl");
+
+    /// <summary>Held exclusively by the one trainer that may write here.</summary>
+    public string Lock => In("trainer.lock");
+
+    public string Checkpoints => In("checkpoints");
+
+    public string Checkpoint(int step) => System.IO.Path.Combine(Checkpoints, $"checkpoint-{step}");
+
+    private string In(string name) => System.IO.Path.Combine(Path, name);
+}
+
+/// <summary>How <c>finetune train</c> ends, for whoever started it.</summary>
+public static class TrainerExit
+{
+    public const int Succeeded = 0;
+
+    /// <summary>A defect, or a resource was lost; the log's last line may say more.</summary>
+    public const int Crashed = 1;
+
+    /// <summary>The user can mend it: the log ends with <see cref="RunFailed"/> and its faults.</summary>
+    public const int Faulted = 2;
+
+    /// <summary>Stopped on request, resumable.</summary>
+    public const int Stopped = 3;
+
+    /// <summary>Another trainer holds the folder's lock.</summary>
+    public const int Busy = 4;
+}

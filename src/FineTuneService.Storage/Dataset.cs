@@ -1,0 +1,17 @@
+namespace FineTuneService.Storage;
+
+/// <summary>An uploaded file, immutable once its row exists. <see cref="Profile"/> is JSON: columns, first rows, label counts.</summary>
+public sealed class Dataset
+{
+    public required string Id { get; init; }
+    public required string Name { get; init; }
+    public required string FileName { get; init; }
+
+    /// <summary><c>csv</c>, <c>tsv</c> or <c>jsonl</c>.</summary>
+    public required string Format { get; init; }
+    public required string Sha256 { get; init; }
+    public required long Bytes { get; init; }
+    public required long Rows { get; init; }
+    public required string Profile { get; init; }
+    public required DateTimeOffset CreatedAt { get; init; }
+}
