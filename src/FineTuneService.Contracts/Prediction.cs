@@ -1,0 +1,42 @@
+namespace FineTuneService.Contracts;
+
+/// <summary>One line to <c>finetune predict CHECKPOINT --stdin</c>; the answer is one <see cref="PredictReply"/> line.</summary>
+public sealed record PredictRequest
+{
+    public required IReadOnlyList<PredictInput> Inputs { get; init; }
+}
+
+public sealed record PredictInput
+{
+    public required string Text { get; init; }
+    public string? TextPair { get; init; }
+}
+
+/// <summary>
+/// What the predictor says: first one line with <see cref="Ready"/> once the model is warm, then one line a request,
+/// with either predictions (in the order of the inputs) or faults.
+/// </summary>
+public sealed record PredictReply
+{
+    public bool? Ready { get; init; }
+    public IReadOnlyList<Prediction>? Predictions { get; init; }
+    public IReadOnlyList<Fault>? Faults { get; init; }
+}
+
+public sealed record Prediction
+{
+    /// <summary>The most probable class; null for regression and multi-label.</summary>
+    public string? Label { get; init; }
+
+    /// <summary>Multi-label: the classes with a probability of at least one half.</summary>
+    public IReadOnlyList<string>? Labels { get; init; }
+
+    /// <summary>Probability of each class; null for regression.</summary>
+    public IReadOnlyDictionary<string, double>? Probabilities { get; init; }
+
+    /// <summary>Regression: the predicted number.</summary>
+    public double? Value { get; init; }
+
+    /// <summary>Tokens cut off because the text was longer than the model reads.</summary>
+    public int TruncatedTokens { get; init; }
+}
