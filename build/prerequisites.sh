@@ -2,7 +2,7 @@
 # Installs what this machine lacks (Debian 12, Ubuntu 22.04 and 24.04), and says so. Sourced by quickstart and test.
 
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
-[[ -x $HOME/.dotnet/dotnet ]] && ! command -v dotnet >/dev/null && export DOTNET_ROOT=$HOME/.dotnet PATH=$HOME/.dotnet:$PATH
+command -v dotnet >/dev/null || PATH=$HOME/.dotnet:$PATH
 
 say() { printf '· %s\n' "$*"; }
 
@@ -55,8 +55,8 @@ need_dotnet() {
         curl -fsSL --retry 3 https://dot.net/v1/dotnet-install.sh -o "$script" || fail "Microsoft's install script could not be fetched"
         bash "$script" --channel 10.0 --install-dir "$HOME/.dotnet" >/dev/null
         rm "$script"
-        export DOTNET_ROOT=$HOME/.dotnet PATH=$HOME/.dotnet:$PATH
     fi
+    hash -r
     has_dotnet || fail ".NET SDK 10 is still missing"
 }
 
@@ -93,6 +93,9 @@ need_prerequisites() {
     [[ $(uname -sm) == "Linux x86_64" ]] || fail "the native libraries of TorchSharp are for Linux on x86-64; this is $(uname -sm)"
     need_dotnet
     need_postgres
+    # Executables of ours, unlike the dotnet command, look for the runtime here.
+    DOTNET_ROOT=$(dirname "$(readlink -f "$(command -v dotnet)")")
+    export DOTNET_ROOT
 }
 
 # Builds the named projects (Release), unless no source is newer than the last build of the same.
