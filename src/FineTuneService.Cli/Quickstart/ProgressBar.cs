@@ -36,6 +36,7 @@ internal sealed record Progress(string Status, int Step, int? TotalSteps, double
 /// <summary>One line that is drawn over and over on a terminal; elsewhere a line every few seconds.</summary>
 internal sealed class ProgressBar(TextWriter output, bool live)
 {
+    private const string Erase = "\r\u001b[2K";
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
 
     private string _shown = "";
@@ -45,7 +46,7 @@ internal sealed class ProgressBar(TextWriter output, bool live)
     {
         var line = progress.ToString();
         if (live)
-            output.Write($"\r{line.PadRight(_shown.Length)}");
+            output.Write($"{Erase}{line}");
         else if (line != _shown && (_shownAt == 0 || TimeProvider.System.GetElapsedTime(_shownAt) >= Pause))
             output.WriteLine(line);
         else
@@ -54,11 +55,11 @@ internal sealed class ProgressBar(TextWriter output, bool live)
     }
 
     /// <summary>A line of its own that stays.</summary>
-    public void Note(string line) => output.WriteLine(live ? $"\r{line.PadRight(_shown.Length)}" : line);
+    public void Note(string line) => output.WriteLine(live ? $"{Erase}{line}" : line);
 
     public void End()
     {
         if (live)
-            output.WriteLine();
+            output.Write(Erase);
     }
 }
