@@ -1,8 +1,18 @@
+using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Tokenization;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tasks;
+
+/// <summary>A task's options, and the way to its rows.</summary>
+public abstract record TrainingTaskConfig : TaskConfig
+{
+    /// <param name="dataset">With paths, and its columns resolved.</param>
+    /// <exception cref="FaultException">With file and line of each fault in the data.</exception>
+    public abstract TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer);
+}
 
 /// <summary>What is learnt: the rows, the head that a model needs for them, the loss and the metrics.</summary>
 public abstract class TrainingTask
@@ -23,7 +33,7 @@ public abstract class TrainingTask
     /// <summary>The base model's configuration, with this task's labels.</summary>
     public abstract PretrainedConfig Configure(PretrainedConfig config);
 
-    /// <exception cref="Contracts.FaultException">When the family has no head for this task.</exception>
+    /// <exception cref="FaultException">When the family has no head for this task.</exception>
     public abstract PretrainedModel CreateModel(PretrainedConfig config);
 
     /// <summary>The loss summed (not averaged) over the batch's targets.</summary>
