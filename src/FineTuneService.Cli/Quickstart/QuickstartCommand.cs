@@ -1,19 +1,41 @@
+using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Quickstart;
 
 /// <summary>
-/// <c>finetune quickstart --url URL --samples DIR --data DIR</c>: a service's whole story over its API, as any client could tell it.
+/// <c>finetune quickstart</c>: a service's whole story over its API, as any client could tell it.
 /// Uploads the sample data, posts the sample job, follows it, and shows what it brought. Touches no tensor.
 /// </summary>
-public static partial class QuickstartCommand
+internal static partial class QuickstartCommand
 {
-    private static readonly string[] Sentences =
-        ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"];
+    private static readonly string[] Sentences = ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"];
 
-    public static async Task<int> Run(Uri url, string samples, string data, CancellationToken cancel)
+    public static Command Create()
+    {
+        var url = new Option<Uri>("--url") { Description = "Where the service listens.", DefaultValueFactory = _ => new("http://127.0.0.1:5080") };
+        var samples = new Option<string>("--samples") { Description = "Folder with the sample data and jobs.", DefaultValueFactory = _ => "samples" };
+        var data = new Option<string>("--data") { Description = "The service's data directory, to show where files lie.", DefaultValueFactory = _ => "data" };
+        var command = new Command("quickstart", "Run the sample job on a running service.") { url, samples, data };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            try
+            {
+                return await Run(parsed.GetRequiredValue(url), parsed.GetRequiredValue(samples), parsed.GetRequiredValue(data), cancel);
+            }
+            catch (FaultException error)
+            {
+                Verb.Tell(error.Faults);
+                return TrainerExit.Faulted;
+            }
+        });
+        return command;
+    }
+
+    private static async Task<int> Run(Uri url, string samples, string data, CancellationToken cancel)
     {
         using var client = new ServiceClient(url);
         await client.WaitUntilReady(TimeSpan.FromMinutes(2), cancel);
