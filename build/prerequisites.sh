@@ -98,6 +98,12 @@ need_prerequisites() {
     export DOTNET_ROOT
 }
 
+# Shows what a command says only if it fails.
+quietly() {
+    local said
+    said=$("$@" 2>&1) || fail "$* failed:"$'\n'"$said"
+}
+
 # Builds the named projects (Release), unless no source is newer than the last build of the same.
 build() {
     local stamp=artifacts/.built-$1
@@ -108,8 +114,8 @@ build() {
     say "building (the first time fetches packages, which takes minutes)"
     local project
     for project in "$@"; do
-        dotnet restore "$project" --locked-mode --verbosity quiet
-        dotnet build "$project" --configuration Release --no-restore --verbosity quiet --nologo -consoleLoggerParameters:NoSummary
+        quietly dotnet restore "$project" --locked-mode
+        quietly dotnet build "$project" --configuration Release --no-restore
     done
     touch "$stamp"
 }
