@@ -43,7 +43,7 @@ internal static partial class QuickstartCommand
         var spec = await FillIn(await File.ReadAllTextAsync(Path.Combine(samples, "jobs", "sst2-sentiment.json"), cancel), client, samples, cancel);
         var job = await client.Post("jobs", JsonNode.Parse(spec)!, cancel);
         var id = (string)job["id"]!;
-        Say($"job {id}: {job["spec"]?["base_model"] ?? job["base_model"] ?? "tiny-bert-en"} learns text classification");
+        Say($"job {id}: {job["spec"]!["base_model"]} learns from sst2");
 
         var ended = await Follow(client, id, cancel);
         if ((string)ended["status"]! != "succeeded")
@@ -85,7 +85,7 @@ internal static partial class QuickstartCommand
             {
                 after = Math.Max(after, (long)metric!["seq"]!);
                 if ((string)metric["name"]! == "loss")
-                    loss = (double)metric["value"]!;
+                    loss = (double?)metric["value"];
                 else
                     bar.Note($"validation accuracy {Number(metric["value"])} after {(int)metric["step"]!} steps");
             }
