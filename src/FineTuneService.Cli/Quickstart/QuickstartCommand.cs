@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using FineTuneService.Contracts;
@@ -16,7 +17,7 @@ internal static partial class QuickstartCommand
 
     public static Command Create()
     {
-        var url = new Option<Uri>("--url") { Description = "Where the service listens.", DefaultValueFactory = _ => new("http://127.0.0.1:5080") };
+        var url = new Option<string>("--url") { Description = "Where the service listens.", DefaultValueFactory = _ => "http://127.0.0.1:5080" };
         var samples = new Option<string>("--samples") { Description = "Folder with the sample data and jobs.", DefaultValueFactory = _ => "samples" };
         var data = new Option<string>("--data") { Description = "The service's data directory, to show where files lie.", DefaultValueFactory = _ => "data" };
         var command = new Command("quickstart", "Run the sample job on a running service.") { url, samples, data };
@@ -24,7 +25,7 @@ internal static partial class QuickstartCommand
         {
             try
             {
-                return await Run(parsed.GetRequiredValue(url), parsed.GetRequiredValue(samples), parsed.GetRequiredValue(data), cancel);
+                return await Run(new(parsed.GetRequiredValue(url)), parsed.GetRequiredValue(samples), parsed.GetRequiredValue(data), cancel);
             }
             catch (FaultException error)
             {
@@ -41,7 +42,7 @@ internal static partial class QuickstartCommand
         await client.WaitUntilReady(TimeSpan.FromMinutes(2), cancel);
 
         var spec = await FillIn(await File.ReadAllTextAsync(Path.Combine(samples, "jobs", "sst2-sentiment.json"), cancel), client, samples, cancel);
-        var job = await client.Post("jobs", JsonNode.Parse(spec)!, cancel);
+        var job = await client.Post("jobs", spec, cancel);
         var id = (string)job["id"]!;
         Say($"job {id}: {job["spec"]!["base_model"]} learns from sst2");
 
@@ -114,7 +115,7 @@ internal static partial class QuickstartCommand
         var folder = Path.Combine(data, "runs", id, (string)best["path"]!);
         Say($"best checkpoint    {folder} ({Number((long)best["bytes"]! / 1e6, "0.0")} MB, opens with transformers' from_pretrained)");
 
-        var answer = await client.Post($"jobs/{id}/predict", new JsonObject { ["texts"] = new JsonArray([.. Sentences.Select(text => JsonValue.Create(text))]) }, cancel);
+        var answer = await client.Post($"jobs/{id}/predict", JsonSerializer.Serialize(new { texts = Sentences }), cancel);
         foreach (var (text, prediction) in Sentences.Zip(answer["predictions"]!.AsArray()))
         {
             var label = (string)prediction!["label"]!;
