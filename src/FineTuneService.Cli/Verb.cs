@@ -10,11 +10,16 @@ internal static class Verb
     public static Argument<DirectoryInfo> Folder(string name, string description) => new(name) { Description = description };
 
     /// <summary>Runs <paramref name="act"/> with libtorch loaded.</summary>
-    public static int Run(Func<int> act)
+    public static int Run(Func<int> act) => Tell(() =>
+    {
+        TorchLibrary.EnsureLoaded();
+        return act();
+    });
+
+    public static int Tell(Func<int> act)
     {
         try
         {
-            TorchLibrary.EnsureLoaded();
             return act();
         }
         catch (FaultException error)

@@ -58,6 +58,16 @@ public sealed class SpecResolver
         return new(resolved, resolver._resolutions);
     }
 
+    /// <summary>Only the columns; see <see cref="Resolve"/>.</summary>
+    /// <exception cref="FaultException">When a column is missing.</exception>
+    public static DatasetSpec ResolveColumns(DatasetSpec data, IReadOnlyList<string> columns)
+    {
+        var resolver = new SpecResolver(new SpecFacts { Columns = columns });
+        var resolved = resolver.Columns(data);
+        resolver._faults.ThrowIfAny();
+        return resolved;
+    }
+
     private DatasetSpec Columns(DatasetSpec data) => _facts.Columns is null ? data : data with
     {
         TextColumn = Column("/dataset/text_column", data.TextColumn, TextColumns),
