@@ -57,6 +57,7 @@ internal static partial class QuickstartCommand
 
         await Summarise(client, id, data, cancel);
         Say($"Swagger UI         {new Uri(url, "swagger")}");
+        Say($"queue              {new Uri(url, "hangfire")}");
         Say($"this job           {new Uri(url, $"jobs/{id}")}");
         return 0;
     }
