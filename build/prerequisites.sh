@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Installs what this machine lacks (Debian 12, Ubuntu 22.04 and 24.04), and says so. Sourced by quickstart and test.
 
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 
 say() { printf '· %s\n' "$*"; }
 
