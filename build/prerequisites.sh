@@ -1,14 +1,19 @@
 # shellcheck shell=bash
 # Installs what this machine lacks (Debian 12, Ubuntu 22.04 and 24.04), and says so. Sourced by quickstart and test.
 
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
-command -v dotnet >/dev/null || PATH=$HOME/.dotnet:$PATH
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 
 say() { printf '· %s\n' "$*"; }
 
 fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
+}
+
+# Shows what a command says only if it fails.
+quietly() {
+    local said
+    said=$("$@" 2>&1) || fail "$* failed:"$'\n'"$said"
 }
 
 as_root() {
@@ -24,12 +29,12 @@ apt_refreshed=
 apt_refresh() {
     command -v apt-get >/dev/null || fail "$1 is missing and this system has no apt; install it, then run this again"
     [[ $apt_refreshed ]] && return
-    as_root apt-get update -qq
+    quietly as_root apt-get update -qq
     apt_refreshed=yes
 }
 
 apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
 # Whether apt can install version $2 or newer of package $1.
@@ -39,7 +44,8 @@ apt_offers() {
     [[ $candidate && $candidate != '(none)' ]] && dpkg --compare-versions "$candidate" ge "$2"
 }
 
-has_dotnet() { command -v dotnet >/dev/null && dotnet --list-sdks | grep -q '^10\.'; }
+has_dotnet() { dotnet --list-sdks 2>/dev/null | grep -q '^10\.'; }
+has_dotnet || PATH=$HOME/.dotnet:$PATH
 
 need_dotnet() {
     has_dotnet && return
@@ -53,7 +59,7 @@ need_dotnet() {
         local script
         script=$(mktemp)
         curl -fsSL --retry 3 https://dot.net/v1/dotnet-install.sh -o "$script" || fail "Microsoft's install script could not be fetched"
-        bash "$script" --channel 10.0 --install-dir "$HOME/.dotnet" >/dev/null
+        quietly bash "$script" --channel 10.0 --install-dir "$HOME/.dotnet"
         rm "$script"
     fi
     hash -r
@@ -83,7 +89,7 @@ need_postgres() {
     else
         say "installing PostgreSQL 17 from the PGDG repository (this distribution's is older than 15; no server is started by it)"
         apt_install ca-certificates gnupg
-        as_root /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y >/dev/null
+        quietly as_root /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y
         apt_install postgresql-17
     fi
     (($(postgres_version) >= 15)) || fail "PostgreSQL 15 or newer is still missing"
@@ -108,8 +114,8 @@ build() {
     say "building (the first time fetches packages, which takes minutes)"
     local project
     for project in "$@"; do
-        dotnet restore "$project" --locked-mode --verbosity quiet
-        dotnet build "$project" --configuration Release --no-restore --verbosity quiet --nologo -consoleLoggerParameters:NoSummary
+        quietly dotnet restore "$project" --locked-mode
+        quietly dotnet build "$project" --configuration Release --no-restore
     done
     touch "$stamp"
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using FineTuneService.Cli;
+using FineTuneService.Cli.Quickstart;
 
 var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server and without Python.")
 {
@@ -8,5 +9,6 @@ var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server
     PredictCommand.Create(),
     InspectCommand.Create(),
     VerifyCommand.Create(),
+    QuickstartCommand.Create(),
 };
 return await finetune.Parse(args).InvokeAsync();

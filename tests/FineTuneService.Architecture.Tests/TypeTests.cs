@@ -1,5 +1,7 @@
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
+using TorchSharp;
 
 namespace FineTuneService.Architecture.Tests;
 
@@ -18,6 +20,10 @@ public sealed partial class TypeTests
     [Fact]
     public void An_interface_has_more_than_one_implementer() => Assert.Empty(LonelyInterfaces(Ours).Except(LonelyOnPurpose.Keys));
 
+    /// <summary>TorchSharp's RegisterComponents makes a buffer of every Tensor field: a key in the checkpoint that the hub does not know.</summary>
+    [Fact]
+    public void A_module_keeps_no_tensor_but_its_parameters() => Assert.Empty(StrayBuffers(Ours));
+
     [Fact]
     public void No_exception_outlives_its_reason() => Assert.Empty(LonelyOnPurpose.Keys.Except(LonelyInterfaces(Ours)));
 
@@ -27,6 +33,9 @@ public sealed partial class TypeTests
     [Fact]
     public void A_lonely_interface_is_seen() => Assert.Equal([typeof(ILonely).FullName], LonelyInterfaces([typeof(ILonely), typeof(IShared), typeof(JobManager), typeof(Other)]));
 
+    [Fact]
+    public void A_stray_buffer_is_seen() => Assert.Equal([$"{typeof(Leaky).FullName}._cache"], StrayBuffers([typeof(Leaky), typeof(Other)]));
+
     private static IEnumerable<string?> EmptyNames(IEnumerable<Type> types) =>
         from type in types where EmptyName().IsMatch(type.Name.Split('`')[0]) select type.FullName;
 
@@ -34,6 +43,13 @@ public sealed partial class TypeTests
         from seam in types
         where seam.IsInterface && types.Count(type => !type.IsInterface && Implements(type, seam)) < 2
         select seam.FullName;
+
+    private static IEnumerable<string> StrayBuffers(IEnumerable<Type> types) =>
+        from type in types
+        where type.IsSubclassOf(typeof(torch.nn.Module))
+        from field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
+        where field.FieldType == typeof(torch.Tensor)
+        select $"{type.FullName}.{field.Name}";
 
     private static bool Implements(Type type, Type seam) =>
         type.GetInterfaces().Any(candidate => candidate == seam || (candidate.IsGenericType && candidate.GetGenericTypeDefinition() == seam));
@@ -45,4 +61,11 @@ public sealed partial class TypeTests
     private interface IShared;
     private sealed class JobManager : ILonely, IShared;
     private sealed class Other : IShared;
+
+    private sealed class Leaky() : torch.nn.Module(nameof(Leaky))
+    {
+#pragma warning disable CS0169, CA1823 // Only its presence matters.
+        private readonly torch.Tensor? _cache;
+#pragma warning restore CS0169, CA1823
+    }
 }

@@ -1,27 +1,50 @@
+using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Quickstart;
 
 /// <summary>
-/// <c>finetune quickstart --url URL --samples DIR --data DIR</c>: a service's whole story over its API, as any client could tell it.
+/// <c>finetune quickstart</c>: a service's whole story over its API, as any client could tell it.
 /// Uploads the sample data, posts the sample job, follows it, and shows what it brought. Touches no tensor.
 /// </summary>
-public static partial class QuickstartCommand
+internal static partial class QuickstartCommand
 {
-    private static readonly string[] Sentences =
-        ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"];
+    private static readonly string[] Sentences = ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"];
 
-    public static async Task<int> Run(Uri url, string samples, string data, CancellationToken cancel)
+    public static Command Create()
+    {
+        var url = new Option<string>("--url") { Description = "Where the service listens.", DefaultValueFactory = _ => "http://127.0.0.1:5080" };
+        var samples = new Option<string>("--samples") { Description = "Folder with the sample data and jobs.", DefaultValueFactory = _ => "samples" };
+        var data = new Option<string>("--data") { Description = "The service's data directory, to show where files lie.", DefaultValueFactory = _ => "data" };
+        var command = new Command("quickstart", "Run the sample job on a running service.") { url, samples, data };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            try
+            {
+                return await Run(new(parsed.GetRequiredValue(url)), parsed.GetRequiredValue(samples), parsed.GetRequiredValue(data), cancel);
+            }
+            catch (FaultException error)
+            {
+                Verb.Tell(error.Faults);
+                return TrainerExit.Faulted;
+            }
+        });
+        return command;
+    }
+
+    private static async Task<int> Run(Uri url, string samples, string data, CancellationToken cancel)
     {
         using var client = new ServiceClient(url);
         await client.WaitUntilReady(TimeSpan.FromMinutes(2), cancel);
 
         var spec = await FillIn(await File.ReadAllTextAsync(Path.Combine(samples, "jobs", "sst2-sentiment.json"), cancel), client, samples, cancel);
-        var job = await client.Post("jobs", JsonNode.Parse(spec)!, cancel);
+        var job = await client.Post("jobs", spec, cancel);
         var id = (string)job["id"]!;
-        Say($"job {id}: {job["spec"]?["base_model"] ?? job["base_model"] ?? "tiny-bert-en"} learns text classification");
+        Say($"job {id}: {job["spec"]!["base_model"]} learns from sst2");
 
         var ended = await Follow(client, id, cancel);
         if ((string)ended["status"]! != "succeeded")
@@ -34,6 +57,7 @@ public static partial class QuickstartCommand
 
         await Summarise(client, id, data, cancel);
         Say($"Swagger UI         {new Uri(url, "swagger")}");
+        Say($"queue              {new Uri(url, "hangfire")}");
         Say($"this job           {new Uri(url, $"jobs/{id}")}");
         return 0;
     }
@@ -63,7 +87,7 @@ public static partial class QuickstartCommand
             {
                 after = Math.Max(after, (long)metric!["seq"]!);
                 if ((string)metric["name"]! == "loss")
-                    loss = (double)metric["value"]!;
+                    loss = (double?)metric["value"];
                 else
                     bar.Note($"validation accuracy {Number(metric["value"])} after {(int)metric["step"]!} steps");
             }
@@ -92,7 +116,7 @@ public static partial class QuickstartCommand
         var folder = Path.Combine(data, "runs", id, (string)best["path"]!);
         Say($"best checkpoint    {folder} ({Number((long)best["bytes"]! / 1e6, "0.0")} MB, opens with transformers' from_pretrained)");
 
-        var answer = await client.Post($"jobs/{id}/predict", new JsonObject { ["texts"] = new JsonArray([.. Sentences.Select(text => JsonValue.Create(text))]) }, cancel);
+        var answer = await client.Post($"jobs/{id}/predict", JsonSerializer.Serialize(new { texts = Sentences }), cancel);
         foreach (var (text, prediction) in Sentences.Zip(answer["predictions"]!.AsArray()))
         {
             var label = (string)prediction!["label"]!;

@@ -1,5 +1,5 @@
-using System.Net.Http.Json;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 
@@ -20,7 +20,8 @@ internal sealed class ServiceClient(Uri url) : IDisposable
 
     public async Task<JsonNode> Get(string path, CancellationToken cancel) => await Read(await _http.GetAsync(path, cancel), cancel);
 
-    public async Task<JsonNode> Post(string path, JsonNode body, CancellationToken cancel) => await Read(await _http.PostAsJsonAsync(path, body, cancel), cancel);
+    public async Task<JsonNode> Post(string path, string json, CancellationToken cancel) =>
+        await Read(await _http.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"), cancel), cancel);
 
     /// <summary>Uploads the file under this name, unless the service has the very same bytes.</summary>
     public async Task<(string Id, long Rows, bool Known)> EnsureDataset(string path, string name, CancellationToken cancel)
