@@ -1,5 +1,6 @@
 using System.CommandLine;
 using FineTuneService.Contracts;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Cli;

@@ -8,6 +8,7 @@ using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tokenization;
+using TorchSharp;
 
 namespace FineTuneService.Cli;
 
