@@ -1,0 +1,130 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Storage.Postgres;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace FineTuneService.Worker.Tests;
+
+/// <summary>A real database, real folders and real worker processes: everything of the service but the API.</summary>
+public sealed class House : IAsyncLifetime
+{
+    private readonly string _data = Directory.CreateTempSubdirectory("finetune-house-").FullName;
+    private readonly List<Process> _workers = [];
+    private EmbeddedPostgres _postgres = null!;
+    private ServiceProvider _services = null!;
+
+    public StorageSettings Storage => new() { DataDirectory = _data };
+
+    public JobStates States => _services.GetRequiredService<JobStates>();
+
+    private static string Samples => Path.Combine(AppContext.BaseDirectory, "samples");
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _postgres = await EmbeddedPostgres.Start(Path.Combine(_data, "postgres"));
+        await FineTuneDb.Migrate(_postgres.ConnectionString);
+        _services = new ServiceCollection().AddSingleton(TimeProvider.System).AddLogging().AddFineTuneDatabase(_postgres.ConnectionString).BuildServiceProvider();
+        await AddDataset("ds_train", "train.tsv", 400);
+        await AddDataset("ds_dev", "dev.tsv", 64);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var worker in _workers)
+        {
+            worker.Kill(); // Its trainer dies with it.
+            await worker.WaitForExitAsync();
+            worker.Dispose();
+        }
+        await _services.DisposeAsync();
+        await _postgres.DisposeAsync();
+        Directory.Delete(_data, recursive: true);
+    }
+
+    /// <param name="settings">More settings, such as <c>Worker__TrainerPath</c>.</param>
+    public Process StartWorker(params (string Name, string Value)[] settings)
+    {
+        var configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+        var folder = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "FineTuneService.Worker", configuration));
+        var start = new ProcessStartInfo(Path.Combine(folder, "FineTuneService.Worker")) { WorkingDirectory = folder, RedirectStandardOutput = true };
+        start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
+        start.Environment["ConnectionStrings__Postgres"] = _postgres.ConnectionString;
+        start.Environment["Storage__DataDirectory"] = _data;
+        start.Environment["Storage__ModelsDirectory"] = Path.Combine(Samples, "models");
+        foreach (var (name, value) in settings)
+            start.Environment[name] = value;
+        var worker = Process.Start(start)!;
+        worker.OutputDataReceived += (_, _) => { }; // Read, or it would block once the pipe is full.
+        worker.BeginOutputReadLine();
+        _workers.Add(worker);
+        return worker;
+    }
+
+    public async Task<string> Enqueue(int steps)
+    {
+        var job = new Job
+        {
+            Id = Ids.NewJob(),
+            Status = JobStatus.Queued,
+            Resolutions = "[]",
+            CreatedAt = TimeProvider.System.GetUtcNow(),
+            Spec = JsonSerializer.Serialize(
+                new
+                {
+                    BaseModel = "tiny-bert-en",
+                    Task = "text-classification",
+                    Dataset = new { Train = "ds_train", Validation = "ds_dev" },
+                    Training = new { MaxSteps = steps, PerDeviceTrainBatchSize = 8, MaxLength = 32, LoggingSteps = 1, EvalStrategy = "steps", EvalSteps = 50, SaveStrategy = "steps", SaveSteps = 50 },
+                },
+                SnakeCaseJson.Options),
+        };
+        await _services.GetRequiredService<JobQueue>().Enqueue(job, Cancel);
+        return job.Id;
+    }
+
+    /// <summary>Polls a job until <paramref name="wanted"/> holds; fails when it ends otherwise.</summary>
+    public async Task<Job> WaitFor(string id, Func<Job, bool> wanted)
+    {
+        while (true)
+        {
+            await using var db = await Database();
+            var job = await db.Jobs.AsNoTracking().SingleAsync(row => row.Id == id, Cancel);
+            if (wanted(job))
+                return job;
+            Assert.False(job.Status.IsTerminal(), $"{job.Status}: {job.Reason} {job.Faults}");
+            await Task.Delay(50, Cancel);
+        }
+    }
+
+    /// <summary>Steps and values of <c>loss</c> in the order of the log.</summary>
+    public async Task<List<Metric>> Losses(string id)
+    {
+        await using var db = await Database();
+        return await db.Metrics.AsNoTracking().Where(metric => metric.JobId == id && metric.Name == "loss").OrderBy(metric => metric.Seq).ToListAsync(Cancel);
+    }
+
+    public Task<FineTuneDb> Database() => _services.GetRequiredService<IDbContextFactory<FineTuneDb>>().CreateDbContextAsync(Cancel);
+
+    public async Task StartPostgresAgain() => await _postgres.EnsureRunning(Cancel);
+
+    public void KillPostgres() => Process.GetProcessById(int.Parse(File.ReadLines(Path.Combine(_data, "postgres", "cluster", "postmaster.pid")).First(), CultureInfo.InvariantCulture)).Kill();
+
+    /// <summary>The trainer that works in a run's folder.</summary>
+    public Process Trainer(string id) => Process.GetProcessesByName("finetune").Single(process => File.ReadAllText($"/proc/{process.Id}/cmdline").Contains(id, StringComparison.Ordinal));
+
+    private async Task AddDataset(string id, string file, int rows)
+    {
+        var dataset = new Dataset { Id = id, Name = file, FileName = file, Format = "tsv", Sha256 = "", Bytes = 0, Rows = rows, Profile = "{}", CreatedAt = TimeProvider.System.GetUtcNow() };
+        Directory.CreateDirectory(Storage.DatasetsDirectory);
+        await File.WriteAllLinesAsync(Storage.DatasetFile(dataset), File.ReadLines(Path.Combine(Samples, "sst2", file)).Take(rows + 1), Cancel);
+        await using var db = await Database();
+        db.Datasets.Add(dataset);
+        await db.SaveChangesAsync(Cancel);
+    }
+}
