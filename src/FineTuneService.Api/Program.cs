@@ -1,1 +1,48 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using FineTuneService.Api.BaseModels;
+using FineTuneService.Api.Checkpoints;
+using FineTuneService.Api.Datasets;
+using FineTuneService.Api.Health;
+using FineTuneService.Api.Jobs;
+using FineTuneService.Api.OpenApi;
+using FineTuneService.Api.Predictions;
+using FineTuneService.Api.Problems;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Training;
+using Hangfire;
+using Serilog;
+
+var builder = WebApplication.CreateBuilder(args);
+
+builder.Host.UseSerilog((context, log) => log.ReadFrom.Configuration(context.Configuration).WriteTo.Console(formatProvider: System.Globalization.CultureInfo.InvariantCulture));
+builder.Services.ConfigureHttpJsonOptions(json =>
+{
+    SnakeCaseJson.Configure(json.SerializerOptions);
+    Catalog.Configure(json.SerializerOptions);
+});
+builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // ProblemMiddleware tells more than a bare 400.
+await builder.AddFineTuneStorage();
+builder.Services.AddDatasets();
+builder.Services.AddPredictions();
+builder.Services.AddJobs();
+builder.Services.AddOpenApiDocument();
+
+var app = builder.Build();
+
+DatasetDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvider.System);
+
+app.UseSerilogRequestLogging();
+app.UseMiddleware<ProblemMiddleware>();
+app.UseSwagger();
+app.UseSwaggerUI();
+
+app.MapDatasets();
+app.MapJobs();
+app.MapCheckpoints();
+app.MapPredictions();
+app.MapBaseModels();
+app.MapHealth();
+app.MapHangfireDashboard("/hangfire"); // To local requests only, Hangfire's default.
+app.MapGet("/", () => Results.Redirect("/swagger")).ExcludeFromDescription();
+
+await app.RunAsync();

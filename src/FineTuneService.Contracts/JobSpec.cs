@@ -31,7 +31,7 @@ public sealed record JobSpec
 /// <summary>Which data, and which of its columns.</summary>
 public sealed record DatasetSpec
 {
-    /// <summary>The id of an uploaded dataset (<c>ds_…</c>); in a run's job.json the path of a file.</summary>
+    /// <summary>The id of an uploaded dataset (<c>ds_…</c>), or its name: then the newest of that name; in a run's job.json the path of a file.</summary>
     [Length(1, 4096)]
     public required string Train { get; init; }
 

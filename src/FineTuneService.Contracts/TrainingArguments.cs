@@ -5,10 +5,11 @@ namespace FineTuneService.Contracts;
 /// <summary>
 /// Hugging Face's <c>TrainingArguments</c>: its names, and its defaults except where a property says otherwise.
 /// Where a count may be a fraction below 1, it is a share of all optimizer steps, as there.
-/// The limits are read by the validation of a specification and by the OpenAPI document.
 /// </summary>
 public sealed record TrainingArguments
 {
+    // The limits are enforced when a specification is read, and shown in the OpenAPI document.
+
     // Duration and batch
 
     /// <summary>Epochs; may be fractional. <c>auto</c> chooses by the number of rows. Ignored when <see cref="MaxSteps"/> is positive.</summary>

@@ -16,7 +16,9 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     /// <summary>Brings the schema up to date; hosts that start at the same time wait for each other.</summary>
     public static async Task Migrate(string connectionString, CancellationToken cancel = default)
     {
-        await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>().UseNpgsql(connectionString).UseSnakeCaseNamingConvention().Options);
+        // With a schema, or a role of the schema's name finds another history table once the schema exists: "$user" leads its search path.
+        await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>()
+            .UseNpgsql(connectionString, npgsql => npgsql.MigrationsHistoryTable("__EFMigrationsHistory", Schema)).UseSnakeCaseNamingConvention().Options);
         await db.Database.MigrateAsync(cancel); // Under EF's own lock on the history table.
     }
 

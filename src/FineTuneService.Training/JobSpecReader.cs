@@ -7,11 +7,6 @@ namespace FineTuneService.Training;
 /// <summary>Reads a job specification, understands its shorthands and old names, and tells everything that is wrong with it at once.</summary>
 public static class JobSpecReader
 {
-    /// <summary>No honest specification comes near it.</summary>
-    public const int MaxBytes = 1 << 20;
-
-    private static readonly JsonDocumentOptions Syntax = new() { MaxDepth = 32 };
-
     /// <summary>Names that transformers has moved (its migration guide to version 5).</summary>
     private static readonly Dictionary<string, string> Renamed = new()
     {
@@ -37,35 +32,23 @@ public static class JobSpecReader
             "Leave it out, or set train_sampling_strategy to random or sequential.");
 
     /// <exception cref="FaultException">With every fault of the document.</exception>
-    public static async Task<JobSpec> ReadAsync(Stream utf8, CancellationToken cancellation = default)
-    {
-        var buffer = new byte[MaxBytes + 1];
-        var length = await utf8.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation);
-        return Read(buffer.AsMemory(0, length));
-    }
+    public static async Task<JobSpec> ReadAsync(Stream utf8, CancellationToken cancel = default) => Read(await JsonContract.ParseAsync(utf8, cancel));
 
     /// <inheritdoc cref="ReadAsync"/>
-    public static JobSpec Read(ReadOnlyMemory<byte> utf8)
-    {
-        if (utf8.Length > MaxBytes)
-            throw new FaultException("", null, $"The specification is longer than {MaxBytes} bytes.", "A specification holds settings; upload rows as a dataset.");
-        if (utf8.Span.StartsWith("\uFEFF"u8))
-            utf8 = utf8[3..];
-        try
-        {
-            using var document = JsonDocument.Parse(utf8, Syntax);
-            return Read(document.RootElement);
-        }
-        catch (JsonException error)
-        {
-            throw new FaultException("", $"line {error.LineNumber + 1}, byte {error.BytePositionInLine + 1}", "This is not JSON.", error.Message);
-        }
-    }
+    public static JobSpec Read(ReadOnlyMemory<byte> utf8) => Read(JsonContract.Parse(utf8));
 
     /// <inheritdoc cref="ReadAsync"/>
     public static JobSpec Read(JsonElement json)
     {
         var faults = new FaultList();
+        var spec = Read(json, faults);
+        faults.ThrowIfAny();
+        return spec!;
+    }
+
+    /// <summary>Collects the faults and returns what is sound, defaults standing in for the rest; null when a required field is not.</summary>
+    public static JobSpec? Read(JsonElement json, FaultList faults)
+    {
         var contract = new JsonContract(Catalog.Json, faults) { Renamed = Renamed, Refused = Refused };
         var sound = contract.Read<JobSpec>(json);
 
@@ -76,8 +59,8 @@ public static class JobSpecReader
         new Rules(faults, contract).Check(training, hasValidation, name => given?.ContainsKey(name) == true);
         if (sound?["metadata"].Deserialize<Dictionary<string, string>>() is { } metadata)
             CheckMetadata(metadata, faults);
-        faults.ThrowIfAny();
-        return sound.Deserialize<JobSpec>(Catalog.Json)!;
+        var isWhole = sound?["base_model"] is not null && sound["task"] is not null && sound["dataset"]?["train"] is not null;
+        return isWhole ? sound.Deserialize<JobSpec>(Catalog.Json) : null;
     }
 
     private static void CheckMetadata(Dictionary<string, string> metadata, FaultList faults)

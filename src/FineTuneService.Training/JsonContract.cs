@@ -13,8 +13,13 @@ namespace FineTuneService.Training;
 /// </summary>
 public sealed class JsonContract(JsonSerializerOptions options, FaultList faults)
 {
+    /// <summary>No honest request comes near it.</summary>
+    public const int MaxBytes = 1 << 20;
+
     private const int MostFaults = 100;
     private const string Discriminator = "type";
+
+    private static readonly JsonDocumentOptions Syntax = new() { MaxDepth = 32 };
 
     private readonly Dictionary<string, string> _spelled = [];
 
@@ -29,6 +34,43 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
 
     /// <summary>What is sound of the document, with shorthands and old names written out; faulty members are left out.</summary>
     public JsonNode? Read<T>(JsonElement json) => Read(json, typeof(T), "", new(null, null));
+
+    /// <summary>Reads a whole document of this type.</summary>
+    /// <exception cref="FaultException">With every fault of the document.</exception>
+    public static async Task<T> ReadAsync<T>(Stream utf8, JsonSerializerOptions options, CancellationToken cancel = default)
+    {
+        var faults = new FaultList();
+        var sound = new JsonContract(options, faults).Read<T>(await ParseAsync(utf8, cancel));
+        faults.ThrowIfAny();
+        return sound.Deserialize<T>(options)!;
+    }
+
+    /// <summary>The document as it stands, not yet judged.</summary>
+    /// <exception cref="FaultException">When it is not JSON, nested too deeply, or longer than <see cref="MaxBytes"/>.</exception>
+    public static async Task<JsonElement> ParseAsync(Stream utf8, CancellationToken cancel = default)
+    {
+        var buffer = new MemoryStream();
+        var chunk = new byte[16 * 1024];
+        while (buffer.Length <= MaxBytes && await utf8.ReadAsync(chunk, cancel) is > 0 and var read)
+            buffer.Write(chunk, 0, read);
+        return Parse(buffer.GetBuffer().AsMemory(0, (int)buffer.Length));
+    }
+
+    /// <inheritdoc cref="ParseAsync"/>
+    public static JsonElement Parse(ReadOnlyMemory<byte> utf8)
+    {
+        if (utf8.Length > MaxBytes)
+            throw new FaultException("", null, $"The document is longer than {MaxBytes} bytes.", "It holds settings or texts to classify; upload rows as a dataset.");
+        try
+        {
+            using var document = JsonDocument.Parse(utf8.Span.StartsWith("\uFEFF"u8) ? utf8[3..] : utf8, Syntax);
+            return document.RootElement.Clone();
+        }
+        catch (JsonException error)
+        {
+            throw new FaultException("", $"line {error.LineNumber + 1}, byte {error.BytePositionInLine + 1}", "This is not JSON.", error.Message);
+        }
+    }
 
     private JsonNode? Read(JsonElement json, Type declared, string pointer, Limits limits)
     {

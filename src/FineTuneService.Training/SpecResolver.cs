@@ -37,15 +37,24 @@ public sealed class SpecResolver
     private const int UsualMaxLength = 512;
 
     private readonly SpecFacts _facts;
-    private readonly FaultList _faults = new();
+    private readonly FaultList _faults;
     private readonly List<Resolution> _resolutions = [];
 
-    private SpecResolver(SpecFacts facts) => _facts = facts;
+    private SpecResolver(SpecFacts facts, FaultList faults) => (_facts, _faults) = (facts, faults);
 
     /// <exception cref="FaultException">When a column is missing, or the model reads fewer tokens than asked for.</exception>
     public static ResolvedSpec Resolve(JobSpec spec, SpecFacts facts)
     {
-        var resolver = new SpecResolver(facts);
+        var faults = new FaultList();
+        var resolved = Resolve(spec, facts, faults);
+        faults.ThrowIfAny();
+        return resolved;
+    }
+
+    /// <summary>Collects the faults; with any, the result is of no use.</summary>
+    public static ResolvedSpec Resolve(JobSpec spec, SpecFacts facts, FaultList faults)
+    {
+        var resolver = new SpecResolver(facts, faults);
         var method = spec.Method ?? resolver.Choose<MethodConfig>("/method", new FullFineTuningConfig(), "Every weight is trained unless a method is named.");
         var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
         var resolved = spec with
@@ -54,17 +63,16 @@ public sealed class SpecResolver
             Dataset = resolver.Columns(spec.Dataset),
             Training = resolver.Evaluation(resolver.Training(spec.Training, method), hasValidation),
         };
-        resolver._faults.ThrowIfAny();
         return new(resolved, resolver._resolutions);
     }
 
-    /// <summary>Only the columns; see <see cref="Resolve"/>.</summary>
+    /// <summary>Only the columns; see <see cref="Resolve(JobSpec, SpecFacts)"/>.</summary>
     /// <exception cref="FaultException">When a column is missing.</exception>
     public static DatasetSpec ResolveColumns(DatasetSpec data, IReadOnlyList<string> columns)
     {
-        var resolver = new SpecResolver(new SpecFacts { Columns = columns });
-        var resolved = resolver.Columns(data);
-        resolver._faults.ThrowIfAny();
+        var faults = new FaultList();
+        var resolved = new SpecResolver(new SpecFacts { Columns = columns }, faults).Columns(data);
+        faults.ThrowIfAny();
         return resolved;
     }
 

@@ -131,11 +131,11 @@ public sealed class JobSpecReaderTests
     public void Hostile_documents_are_refused_briefly()
     {
         Assert.Equal("This is not JSON.", Assert.Single(Faults(new string('[', 100_000))).Message);
-        Assert.Contains("bytes", Assert.Single(Faults(new string(' ', JobSpecReader.MaxBytes + 1))).Message);
+        Assert.Contains("bytes", Assert.Single(Faults(new string(' ', JsonContract.MaxBytes + 1))).Message);
         Assert.Equal(100, Faults($"{{{string.Join(",", Enumerable.Range(0, 50_000).Select(i => $"\"x{i}\": 0"))}}}").Count);
     }
 
-    private static JobSpec Read(string json) => JobSpecReader.Read(Encoding.UTF8.GetBytes(json));
+    private static JobSpec Read(string json) => JobSpecReader.Read(JsonContract.Parse(Encoding.UTF8.GetBytes(json)));
 
     private static IReadOnlyList<Fault> Faults(string json) => Assert.Throws<FaultException>(() => Read(json)).Faults;
 }

@@ -145,8 +145,8 @@ internal sealed class DelimitedText : IDisposable
                 case '\n':
                     Append("\n"u8);
                     break;
-                default:
-                    Append([0]);
+                case var other: // NUL, or the first byte after the end of what was buffered.
+                    Append([(byte)other]);
                     break;
             }
         }

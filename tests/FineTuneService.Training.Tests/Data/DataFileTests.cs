@@ -20,6 +20,18 @@ public sealed class DataFileTests : IDisposable
         Assert.Equal([2, 4, 6], rows.Select(row => row.Line));
     }
 
+    [Theory]
+    [InlineData("\"")]
+    [InlineData("")]
+    public void Fields_are_whole_wherever_a_buffer_ends(string quote)
+    {
+        var texts = Enumerable.Range(0, 30_000).Select(row => $"é, the text of row {row}".Replace(",", quote.Length == 0 ? "" : ",", StringComparison.Ordinal)).ToArray();
+
+        var rows = Read("a.csv", "text,label\n" + string.Concat(texts.Select(text => $"{quote}{text}{quote},1\n")));
+
+        Assert.Equal(texts, rows.Select(row => (string)row["text"]!));
+    }
+
     [Fact]
     public void In_tsv_quotes_are_text() =>
         Assert.Equal(["\"a\" quote", "it's \"open"], Read("a.tsv", "text\tlabel\n\"a\" quote\t1\nit's \"open\t0\n").Select(row => row["text"]));

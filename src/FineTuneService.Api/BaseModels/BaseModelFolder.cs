@@ -1,0 +1,91 @@
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Models;
+
+namespace FineTuneService.Api.BaseModels;
+
+/// <summary>A model to start from.</summary>
+public sealed record BaseModelView
+{
+    /// <summary>What a job gives as <c>base_model</c>.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The family, from config.json.</summary>
+    public string? ModelType { get; init; }
+
+    public bool Supported => WhyNot is null;
+
+    /// <summary>What keeps it from being used.</summary>
+    public string? WhyNot { get; init; }
+
+    /// <summary>Weights in its safetensors files.</summary>
+    public long? Parameters { get; init; }
+
+    public int? VocabSize { get; init; }
+
+    /// <summary>Tokens that it reads at most, special tokens included.</summary>
+    public int? MaxLength { get; init; }
+
+    /// <summary>Size of all files.</summary>
+    public required long Bytes { get; init; }
+
+    public required IReadOnlyList<string> Files { get; init; }
+}
+
+/// <summary>A Hugging Face folder under the models directory; only headers are read.</summary>
+public sealed class BaseModelFolder(string name, string path)
+{
+    private static readonly string[][] Tokenizers = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]];
+
+    public string Name => name;
+
+    public string Path => path;
+
+    /// <summary>Folders with a config.json, as <c>name</c> or <c>organisation/name</c>.</summary>
+    public static IEnumerable<BaseModelFolder> All(StorageSettings storage)
+    {
+        var root = new DirectoryInfo(storage.ModelsDirectory);
+        return !root.Exists
+            ? []
+            : from folder in root.EnumerateDirectories().SelectMany(child => child.EnumerateDirectories().Prepend(child))
+              where File.Exists(System.IO.Path.Combine(folder.FullName, "config.json"))
+              let relative = System.IO.Path.GetRelativePath(root.FullName, folder.FullName).Replace('\\', '/')
+              orderby relative
+              select new BaseModelFolder(relative, folder.FullName);
+    }
+
+    public BaseModelView View()
+    {
+        var files = new DirectoryInfo(path).GetFiles();
+        var (config, configFault) = Try(() => PretrainedConfig.Read(path));
+        var (tensors, tensorsFault) = Try(() => SafetensorsReader.ReadHeaders(path).Entries);
+        var hasTokenizer = Tokenizers.Any(set => set.All(needed => files.Any(file => file.Name == needed)));
+        return new()
+        {
+            Name = name,
+            ModelType = config?.ModelType ?? configFault?.Value,
+            WhyNot = (configFault ?? tensorsFault) is { } fault ? Tell(fault) : hasTokenizer ? null : "It has no tokenizer files: tokenizer.json, or vocab.txt, or vocab.json and merges.txt.",
+            Parameters = tensors?.Values.Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size)),
+            VocabSize = config?.VocabSize,
+            MaxLength = config?.MaxLength,
+            Bytes = files.Sum(file => file.Length),
+            Files = [.. files.Select(file => file.Name).Order(StringComparer.Ordinal)],
+        };
+    }
+
+    /// <summary>Where the service keeps its files is nobody's business.</summary>
+    private string Tell(Fault fault) => $"{fault.Pointer}: {fault.Message} {fault.Remedy}".Replace(path, name, StringComparison.Ordinal);
+
+    private static (T? Found, Fault? Fault) Try<T>(Func<T> read) where T : class
+    {
+        try
+        {
+            return (read(), null);
+        }
+        catch (FaultException error)
+        {
+            return (null, error.Faults[0]);
+        }
+    }
+}

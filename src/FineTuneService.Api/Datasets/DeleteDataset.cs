@@ -1,0 +1,29 @@
+using FineTuneService.Api.Problems;
+using FineTuneService.Storage;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneService.Api.Datasets;
+
+public static class DeleteDataset
+{
+    /// <summary>Deletes a dataset that no job names.</summary>
+    /// <param name="id">The dataset's id.</param>
+    public static async Task<NoContent> Handle(string id, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    {
+        await using var transaction = await db.Database.BeginTransactionAsync(cancel);
+        // The row is locked first: a job that is being created takes a share lock on its datasets.
+        if (await db.Datasets.FromSql($"SELECT * FROM finetune.datasets WHERE id = {id} FOR UPDATE").ToListAsync(cancel) is not [var dataset])
+            throw ProblemException.NotFound("dataset", id);
+        var user = await db.Jobs
+            .FromSql($"SELECT * FROM finetune.jobs WHERE {id} IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test')")
+            .OrderBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(cancel);
+        if (user is not null)
+            throw ProblemException.Conflict($"The job '{user}' uses this dataset.");
+        db.Datasets.Remove(dataset);
+        await db.SaveChangesAsync(cancel);
+        await transaction.CommitAsync(cancel);
+        File.Delete(storage.DatasetFile(dataset));
+        return TypedResults.NoContent();
+    }
+}

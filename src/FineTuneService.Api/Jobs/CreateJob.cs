@@ -1,0 +1,97 @@
+using System.Text.Json;
+using System.Transactions;
+using FineTuneService.Api.BaseModels;
+using FineTuneService.Api.Datasets;
+using FineTuneService.Api.Paging;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Training;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Tasks;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneService.Api.Jobs;
+
+public static class CreateJob
+{
+    /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
+    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, StorageSettings storage, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    {
+        // Datasets stay locked until the job's row is there: nobody deletes them meanwhile.
+        using var transaction = new TransactionScope(TransactionScopeOption.Required, new TransactionOptions { IsolationLevel = IsolationLevel.ReadCommitted }, TransactionScopeAsyncFlowOption.Enabled);
+        var faults = new FaultList();
+        if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
+            throw new FaultException([.. faults.All]);
+        var model = FindModel(spec.BaseModel, storage, faults);
+        var train = await FindDataset(db, spec.Dataset.Train, "/dataset/train", faults, cancel);
+        var validation = await FindDataset(db, spec.Dataset.Validation, "/dataset/validation", faults, cancel);
+        var test = await FindDataset(db, spec.Dataset.Test, "/dataset/test", faults, cancel);
+        spec = spec with { Dataset = spec.Dataset with { Train = train?.Id ?? spec.Dataset.Train, Validation = validation?.Id, Test = test?.Id } };
+        var resolved = SpecResolver.Resolve(spec, Facts(model, train), faults);
+        CheckData(resolved.Spec, train, validation, test, faults);
+        faults.ThrowIfAny();
+
+        var job = new Job
+        {
+            Id = Ids.NewJob(),
+            Name = spec.Name,
+            Status = JobStatus.Queued,
+            Spec = JsonSerializer.Serialize(resolved.Spec, Catalog.Json),
+            Resolutions = JsonSerializer.Serialize(resolved.Resolutions, Catalog.Json),
+            CreatedAt = clock.GetMicrosecondsNow(),
+        };
+        await queue.Enqueue(job, cancel);
+        transaction.Complete();
+        return TypedResults.Created($"/jobs/{job.Id}", JobView.From(job));
+    }
+
+    private static void CheckData(JobSpec spec, Dataset? train, Dataset? validation, Dataset? test, FaultList faults)
+    {
+        if (train is null)
+            return;
+        var profile = DatasetView.ProfileOf(train);
+        if (spec.Task is TextClassificationConfig task)
+            TextClassificationData.Check(profile, spec.Dataset, task.ProblemType, faults);
+        CheckSplit("/dataset/validation", validation);
+        CheckSplit("/dataset/test", test);
+
+        void CheckSplit(string pointer, Dataset? split)
+        {
+            if (split is null)
+                return;
+            var columns = DatasetView.ProfileOf(split).Columns.Select(column => column.Name).ToArray();
+            foreach (var needed in new[] { spec.Dataset.TextColumn, spec.Dataset.TextPairColumn, spec.Dataset.LabelColumn }.OfType<string>().Except(columns))
+                faults.Add(pointer, split.Name, $"This dataset has no column '{needed}', which the training data has.", $"Its columns are: {string.Join(", ", columns)}. Name them as in the training data.");
+        }
+    }
+
+    private static SpecFacts Facts(BaseModelView? model, Dataset? train) => new()
+    {
+        TrainRows = train?.Rows,
+        Columns = train is null ? null : DatasetView.ProfileOf(train).Columns.Select(column => column.Name).ToArray(),
+        MaxPositions = model?.MaxLength,
+        Parameters = model?.Parameters,
+    };
+
+    private static BaseModelView? FindModel(string name, StorageSettings storage, FaultList faults)
+    {
+        var folders = BaseModelFolder.All(storage).ToList();
+        var model = folders.FirstOrDefault(folder => folder.Name == name)?.View();
+        if (model is null)
+            faults.Add("/base_model", name, "There is no such base model.", $"Choose one of GET /base-models: {string.Join(", ", folders.Select(folder => folder.Name))}.");
+        else if (!model.Supported)
+            faults.Add("/base_model", name, $"This model cannot be used. {model.WhyNot}", "Choose another of GET /base-models, or mend its folder.");
+        return model;
+    }
+
+    private static async Task<Dataset?> FindDataset(FineTuneDb db, string? name, string pointer, FaultList faults, CancellationToken cancel)
+    {
+        if (name is null)
+            return null;
+        if (await db.Datasets.FromSql($"SELECT * FROM finetune.datasets WHERE id = {name} OR name = {name} ORDER BY id DESC LIMIT 1 FOR SHARE").AsNoTracking().ToListAsync(cancel) is [var found])
+            return found;
+        faults.Add(pointer, name, "There is no such dataset.", "Upload it with POST /datasets, or choose one of GET /datasets.");
+        return null;
+    }
+}

@@ -1,0 +1,86 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Training;
+
+namespace FineTuneService.Api.Jobs;
+
+/// <summary>A job as clients see it.</summary>
+public sealed record JobView
+{
+    // A specification stored by another version may have members that this one does not know.
+    private static readonly JsonSerializerOptions Stored = new(Catalog.Json) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip };
+
+    public required string Id { get; init; }
+    public string? Name { get; init; }
+    public required JobStatus Status { get; init; }
+
+    /// <summary>Why it is in this state.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>What you can mend, when it failed for such a cause.</summary>
+    public IReadOnlyList<Fault>? Faults { get; init; }
+
+    /// <summary>Counts the workers that took it, from 1.</summary>
+    public required int Attempt { get; init; }
+    public required JobProgress Progress { get; init; }
+
+    /// <summary>The best evaluation so far.</summary>
+    public BestMetric? Best { get; init; }
+    public required DateTimeOffset CreatedAt { get; init; }
+    public DateTimeOffset? StartedAt { get; init; }
+    public DateTimeOffset? FinishedAt { get; init; }
+    public DateTimeOffset? CancelRequestedAt { get; init; }
+
+    /// <summary>The specification with every <c>auto</c> and default filled in.</summary>
+    public required JobSpec Spec { get; init; }
+
+    /// <summary>What the service chose, and why.</summary>
+    public required IReadOnlyList<Resolution> Resolutions { get; init; }
+
+    public static JobView From(Job job) => new()
+    {
+        Id = job.Id,
+        Name = job.Name,
+        Status = job.Status,
+        Reason = job.Reason,
+        Faults = job.Faults is null ? null : JsonSerializer.Deserialize<Fault[]>(job.Faults, Stored),
+        Attempt = job.Attempt,
+        Progress = new()
+        {
+            Step = job.Step,
+            TotalSteps = job.TotalSteps,
+            Percent = job.TotalSteps > 0 ? Math.Round(100.0 * job.Step / job.TotalSteps.Value, 2) : 0,
+            Epoch = job.Epoch,
+            SamplesPerSecond = job.SamplesPerSecond,
+            EtaSeconds = job.Status.IsTerminal() ? null : job.EtaSeconds,
+        },
+        Best = job is { BestStep: { } step, BestMetricName: { } name, BestMetric: { } value } ? new(name, value, step) : null,
+        CreatedAt = job.CreatedAt,
+        StartedAt = job.StartedAt,
+        FinishedAt = job.FinishedAt,
+        CancelRequestedAt = job.CancelRequestedAt,
+        Spec = JsonSerializer.Deserialize<JobSpec>(job.Spec, Stored)!,
+        Resolutions = JsonSerializer.Deserialize<Resolution[]>(job.Resolutions, Stored)!,
+    };
+}
+
+public sealed record JobProgress
+{
+    /// <summary>Optimizer steps done.</summary>
+    public required int Step { get; init; }
+
+    /// <summary>Optimizer steps in all; absent until the trainer has read the data.</summary>
+    public int? TotalSteps { get; init; }
+    public required double Percent { get; init; }
+
+    /// <summary>Epochs done, fractional.</summary>
+    public required double Epoch { get; init; }
+    public double? SamplesPerSecond { get; init; }
+
+    /// <summary>Seconds to the end at the present pace.</summary>
+    public double? EtaSeconds { get; init; }
+}
+
+public sealed record BestMetric(string Name, double Value, int Step);

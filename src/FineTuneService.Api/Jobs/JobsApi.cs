@@ -1,0 +1,24 @@
+using FineTuneService.Api.Paging;
+using FineTuneService.Api.Problems;
+
+namespace FineTuneService.Api.Jobs;
+
+public static class JobsApi
+{
+    public static IServiceCollection AddJobs(this IServiceCollection services) =>
+        services.AddSingleton<EventSignals>().AddHostedService(provider => provider.GetRequiredService<EventSignals>());
+
+    public static void MapJobs(this IEndpointRouteBuilder routes)
+    {
+        var jobs = routes.MapGroup("/jobs").WithTags("Jobs");
+        jobs.MapPost("/", CreateJob.Handle).Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity);
+        jobs.MapGet("/", ReadJobs.List).Refuses(StatusCodes.Status422UnprocessableEntity);
+        jobs.MapGet("/{id}", ReadJobs.Get).Refuses(StatusCodes.Status404NotFound);
+        jobs.MapPost("/{id}/cancel", CancelJob.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
+        jobs.MapGet("/{id}/metrics", ReadMetrics.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status422UnprocessableEntity);
+        jobs.MapGet("/{id}/events", ReadEvents.Handle)
+            .Produces<Page<EventView, long?>>(StatusCodes.Status200OK, "application/json", EventStream.MediaType)
+            .Produces(StatusCodes.Status204NoContent)
+            .Refuses(StatusCodes.Status404NotFound, StatusCodes.Status422UnprocessableEntity);
+    }
+}

@@ -1,0 +1,44 @@
+using System.Text.Json.Nodes;
+using FineTuneService.Contracts;
+using FineTuneService.Training;
+using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
+
+namespace FineTuneService.Api.OpenApi;
+
+public static class OpenApiDocument
+{
+    /// <summary>The description of this API, at <c>/swagger</c> for people and <c>/swagger/v1/swagger.json</c> for programs.</summary>
+    public static IServiceCollection AddOpenApiDocument(this IServiceCollection services) => services
+        .AddEndpointsApiExplorer()
+        .AddSingleton<ISerializerDataContractResolver>(new JsonSerializerDataContractResolver(Catalog.Json))
+        .AddSwaggerGen(options =>
+        {
+            options.SwaggerDoc("v1", new()
+            {
+                Title = "FineTuneService",
+                Version = "v1",
+                Description = "Fine-tunes Hugging Face models. Upload a dataset, post a job, follow it, download a checkpoint that transformers loads as it is.",
+            });
+            foreach (var documentation in Directory.EnumerateFiles(AppContext.BaseDirectory, "FineTuneService.*.xml"))
+                options.IncludeXmlComments(documentation);
+            options.UseAllOfToExtendReferenceSchemas();
+            options.UseOneOfForPolymorphism();
+            options.SelectSubTypesUsing(type => type == typeof(TaskConfig) ? Catalog.Tasks.Values : type == typeof(MethodConfig) ? Catalog.Methods.Values : []);
+            options.SelectDiscriminatorNameUsing(type => type == typeof(TaskConfig) || type == typeof(MethodConfig) ? "type" : null);
+            options.SelectDiscriminatorValueUsing(type => type.IsSubclassOf(typeof(TaskConfig)) || type.IsSubclassOf(typeof(MethodConfig)) ? Catalog.NameOf(Activator.CreateInstance(type)!) : null);
+            options.MapType<Auto<double>>(() => AutoSchema(JsonSchemaType.Number));
+            options.MapType<Auto<int>>(() => AutoSchema(JsonSchemaType.Integer));
+            options.CustomSchemaIds(NameOf);
+            options.SchemaFilter<Contract>();
+            options.OperationFilter<Operations>();
+        });
+
+    /// <summary>JobView is called Job, and a page of them JobPage.</summary>
+    private static string NameOf(Type type) => type.IsGenericType ? $"{NameOf(type.GenericTypeArguments[0])}Page" : type.Name.EndsWith("View", StringComparison.Ordinal) ? type.Name[..^4] : type.Name;
+
+    private static OpenApiSchema AutoSchema(JsonSchemaType number) => new()
+    {
+        OneOf = [new OpenApiSchema { Type = number }, new OpenApiSchema { Type = JsonSchemaType.String, Enum = [JsonValue.Create("auto")] }],
+    };
+}

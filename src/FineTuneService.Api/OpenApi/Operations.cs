@@ -1,0 +1,69 @@
+using System.Net.Mime;
+using System.Text.Json.Nodes;
+using FineTuneService.Api.Predictions;
+using FineTuneService.Contracts;
+using Microsoft.OpenApi;
+using Swashbuckle.AspNetCore.SwaggerGen;
+
+namespace FineTuneService.Api.OpenApi;
+
+/// <summary>What the routes read by themselves: the upload's form, and examples of JSON bodies that run as they are.</summary>
+internal sealed class Operations : IOperationFilter
+{
+    private static readonly Dictionary<Type, string> Examples = new()
+    {
+        [typeof(JobSpec)] = """
+            {
+              "name": "sst2-sentiment",
+              "base_model": "tiny-bert-en",
+              "task": "text-classification",
+              "dataset": { "train": "sst2/train.tsv", "validation": "sst2/dev.tsv", "test": "sst2/test.tsv" },
+              "training": {
+                "num_train_epochs": 3,
+                "per_device_train_batch_size": 32,
+                "learning_rate": 3e-4,
+                "lr_scheduler_type": "linear",
+                "warmup_steps": 0.1,
+                "max_grad_norm": 1.0,
+                "max_length": 64,
+                "eval_on_start": true,
+                "eval_strategy": "epoch",
+                "save_strategy": "epoch",
+                "load_best_model_at_end": true,
+                "metric_for_best_model": "accuracy"
+              }
+            }
+            """,
+        [typeof(PredictBody)] = """{ "texts": ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"] }""",
+    };
+
+    public void Apply(OpenApiOperation operation, OperationFilterContext context)
+    {
+        var metadata = context.ApiDescription.ActionDescriptor.EndpointMetadata;
+        if (metadata.OfType<FileUpload>().Any())
+            operation.RequestBody = Form();
+        if (context.ApiDescription.ParameterDescriptions.FirstOrDefault(parameter => parameter.Source.Id == "Body") is { Type: { } body } && Examples.TryGetValue(body, out var example))
+            ((OpenApiMediaType)operation.RequestBody!.Content![MediaTypeNames.Application.Json]).Example = JsonNode.Parse(example);
+    }
+
+    private static OpenApiRequestBody Form() => new()
+    {
+        Required = true,
+        Content = new Dictionary<string, OpenApiMediaType>
+        {
+            [MediaTypeNames.Multipart.FormData] = new()
+            {
+                Schema = new OpenApiSchema
+                {
+                    Type = JsonSchemaType.Object,
+                    Required = new HashSet<string> { "file" },
+                    Properties = new Dictionary<string, IOpenApiSchema>
+                    {
+                        ["file"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = "Rows; the name ends in .csv, .tsv or .jsonl. samples/sst2 has such files." },
+                        ["name"] = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = 128, Description = "A name for people; jobs may call it by its name as well. Default: the file's name.", Example = "sst2/train.tsv" },
+                    },
+                },
+            },
+        },
+    };
+}

@@ -1,0 +1,77 @@
+using System.Data.Common;
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+using FineTuneService.Contracts;
+using Microsoft.AspNetCore.WebUtilities;
+
+namespace FineTuneService.Api.Problems;
+
+/// <summary>Turns whatever ends a request badly into a <see cref="Problem"/>; a defect of ours shows its trace id and nothing of its inside.</summary>
+public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMiddleware> log)
+{
+    private const int NoSpaceLeft = 28; // ENOSPC, which .NET hands on as HResult
+
+    public async Task InvokeAsync(HttpContext context)
+    {
+        try
+        {
+            await next(context);
+            if (context.Response is { StatusCode: >= 400, HasStarted: false } response)
+                await Write(context, response.StatusCode, Hint(response.StatusCode), null);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The client has gone; nobody reads an answer.
+        }
+        catch (Exception error) when (!context.Response.HasStarted)
+        {
+            var (status, detail, faults) = Explain(error);
+            if (status >= 500)
+                log.LogError(error, "{Method} {Path} failed", context.Request.Method, context.Request.Path);
+            context.Response.Clear();
+            await Write(context, status, detail, faults);
+        }
+    }
+
+    private static (int Status, string? Detail, IReadOnlyList<Fault>? Faults) Explain(Exception error) => error switch
+    {
+        FaultException faulty => (StatusCodes.Status422UnprocessableEntity, faulty.Faults.Count == 1 ? "One fault was found." : $"{faulty.Faults.Count} faults were found.", faulty.Faults),
+        ProblemException problem => (problem.Status, problem.Message, null),
+        BadHttpRequestException bad when QueryFault(bad.Message) is { } fault => (StatusCodes.Status422UnprocessableEntity, "One fault was found.", [fault]),
+        BadHttpRequestException bad => (bad.StatusCode, bad.Message, null),
+        IOException { HResult: NoSpaceLeft } => (StatusCodes.Status507InsufficientStorage, "The service's disk is full. Delete datasets or checkpoints, or ask its operator.", null),
+        DbException { IsTransient: true } or { InnerException: DbException { IsTransient: true } } => (StatusCodes.Status503ServiceUnavailable, "The database cannot be reached; try again soon.", null),
+        _ => (StatusCodes.Status500InternalServerError, "This is a defect of the service. Its log tells more under the trace id.", null),
+    };
+
+    /// <summary>Minimal APIs tell a query parameter of the wrong kind only in words.</summary>
+    private static Fault? QueryFault(string message) => UnboundParameter().Match(message) is { Success: true } match
+        ? new($"?{match.Groups["name"].Value}", match.Groups["value"].Value, $"This is no {match.Groups["type"].Value}.", "Correct the parameter, or leave it out.")
+        : null;
+
+    private static string? Hint(int status) => status switch
+    {
+        StatusCodes.Status404NotFound => "There is nothing at this address; /swagger shows what there is.",
+        StatusCodes.Status405MethodNotAllowed => "This address does not know this method; the header Allow names those it knows.",
+        StatusCodes.Status415UnsupportedMediaType => "The Content-Type is not what is expected here; /swagger names it.",
+        _ => null,
+    };
+
+    private static Task Write(HttpContext context, int status, string? detail, IReadOnlyList<Fault>? faults)
+    {
+        (context.Response.StatusCode, context.Response.ContentLength) = (status, null);
+        var problem = new Problem
+        {
+            Title = ReasonPhrases.GetReasonPhrase(status),
+            Status = status,
+            Detail = detail,
+            Instance = context.Request.Path,
+            TraceId = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier,
+            Faults = faults,
+        };
+        return context.Response.WriteAsJsonAsync(problem, SnakeCaseJson.Options, "application/problem+json", context.RequestAborted);
+    }
+
+    [GeneratedRegex("""^Failed to bind parameter "(Nullable<)?(?<type>\w+)>?(\[\])? (?<name>\w+)" from "(?<value>.*)"\.$""", RegexOptions.Singleline)]
+    private static partial Regex UnboundParameter();
+}

@@ -1,0 +1,133 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json.Nodes;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
+
+[assembly: AssemblyFixture(typeof(FineTuneService.Api.Tests.Api))]
+
+namespace FineTuneService.Api.Tests;
+
+/// <summary>The API on Kestrel with the embedded Postgres and a data folder of its own, once for all tests.</summary>
+public sealed class Api : IAsyncLifetime
+{
+    private readonly WebApplicationFactory<Program> _factory = new();
+    private WebApplicationFactory<Program>? _configured;
+
+    public static string Output { get; } = AppContext.BaseDirectory;
+
+    public static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public string Data { get; } = Directory.CreateTempSubdirectory("finetune-api-").FullName;
+
+    public string Models => Path.Combine(Data, "models");
+
+    public HttpClient Http { get; private set; } = null!;
+
+    public IServiceProvider Services => _configured!.Services;
+
+    public StorageSettings Storage => Services.GetRequiredService<StorageSettings>();
+
+    public ValueTask InitializeAsync()
+    {
+        CopyModel("tiny-bert-en");
+        _configured = _factory.WithWebHostBuilder(host => host
+            .UseSetting("Storage:DataDirectory", Data)
+            .UseSetting("Storage:ModelsDirectory", Models)
+            .UseSetting("Datasets:MaxBytes", "2000000")
+            .UseSetting("Predictor:QueueLength", "4")
+            .UseSetting("Worker:TrainerPath", Path.Combine(Output, "Fixtures", "predictor.sh"))
+            .UseSetting("Serilog:MinimumLevel:Default", "Fatal"));
+        _configured.UseKestrel(0);
+        _configured.StartServer();
+        Http = _configured.CreateClient();
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await _configured!.DisposeAsync();
+        await _factory.DisposeAsync();
+        Directory.Delete(Data, recursive: true);
+    }
+
+    /// <summary>A base model to spoil.</summary>
+    public string CopyModel(string name)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(Models, name));
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Output, "models", "tiny-bert-en")))
+            File.Copy(file, Path.Combine(folder.FullName, Path.GetFileName(file)), overwrite: true);
+        return folder.FullName;
+    }
+
+    public async Task<T> InDatabase<T>(Func<FineTuneDb, Task<T>> act)
+    {
+        await using var scope = Services.CreateAsyncScope();
+        return await act(scope.ServiceProvider.GetRequiredService<FineTuneDb>());
+    }
+
+    public async Task<JsonObject> Get(string path, HttpStatusCode expected = HttpStatusCode.OK) => await Read(await Http.GetAsync(path, Cancel), expected);
+
+    public async Task<JsonObject> Post(string path, string json, HttpStatusCode expected) =>
+        await Read(await Http.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"), Cancel), expected);
+
+    public async Task<JsonObject> Upload(string fileName, string content, string? name = null, HttpStatusCode expected = HttpStatusCode.Created) =>
+        await Read(await Http.PostAsync("/datasets", Form(fileName, Encoding.UTF8.GetBytes(content), name), Cancel), expected);
+
+    public static MultipartFormDataContent Form(string fileName, byte[] content, string? name = null)
+    {
+        var form = new MultipartFormDataContent { { new ByteArrayContent(content), "file", fileName } };
+        if (name is not null)
+            form.Add(new StringContent(name), "name");
+        return form;
+    }
+
+    /// <summary>The answer's JSON; a refusal must be a problem (RFC 9457).</summary>
+    public static async Task<JsonObject> Read(HttpResponseMessage response, HttpStatusCode expected)
+    {
+        using (response)
+        {
+            var text = await response.Content.ReadAsStringAsync(Cancel);
+            Assert.True(response.StatusCode == expected, $"{(int)response.StatusCode} {text}");
+            if ((int)expected < 400)
+                return text.Length == 0 ? [] : JsonNode.Parse(text)!.AsObject();
+            Assert.Equal(new MediaTypeHeaderValue("application/problem+json"), response.Content.Headers.ContentType);
+            var problem = JsonNode.Parse(text)!.AsObject();
+            Assert.Equal((int)expected, (int)problem["status"]!);
+            return problem;
+        }
+    }
+
+    /// <summary>A dataset and a job on it, queued.</summary>
+    public async Task<string> PostJob(string extra = "")
+    {
+        var dataset = (string)(await Upload("rows.csv", "text,label\ngood,1\nbad,0\n"))["id"]!;
+        return (string)(await Post("/jobs", $$"""{"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{dataset}}"} {{extra}}}""", HttpStatusCode.Created))["id"]!;
+    }
+
+    /// <summary>A job as the worker leaves it, in whatever state.</summary>
+    public async Task<string> PutJob(JobStatus status)
+    {
+        var id = Ids.NewJob();
+        await InDatabase(async db =>
+        {
+            db.Jobs.Add(new Job
+            {
+                Id = id,
+                Status = status,
+                CreatedAt = TimeProvider.System.GetUtcNow(),
+                Resolutions = "[]",
+                Attempt = 1,
+                Spec = """{"base_model": "tiny-bert-en", "task": {"type": "text-classification"}, "dataset": {"train": "ds_0"}}""",
+            });
+            return await db.SaveChangesAsync(Cancel);
+        });
+        return id;
+    }
+
+    public static IEnumerable<string> Pointers(JsonObject problem) => problem["faults"]!.AsArray().Select(fault => (string)fault!["pointer"]!);
+}

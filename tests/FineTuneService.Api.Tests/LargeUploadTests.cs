@@ -1,0 +1,88 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Text;
+using FineTuneService.Storage.Postgres;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace FineTuneService.Api.Tests;
+
+public sealed class LargeUploadTests(Api api)
+{
+    private const long Bytes = 1L << 30;
+    private const long MostGrowth = 64L << 20;
+
+    [Fact]
+    public async Task A_gigabyte_flows_through_the_real_process_without_filling_its_memory()
+    {
+        var data = Directory.CreateTempSubdirectory("finetune-large-").FullName;
+        using var process = StartApi(data);
+        try
+        {
+            using var http = new HttpClient(new SocketsHttpHandler()) { BaseAddress = new Uri(await ListeningUrl(process)), Timeout = TimeSpan.FromMinutes(5) };
+            await Api.Read(await http.PostAsync("/datasets", Form(1 << 20), Api.Cancel), HttpStatusCode.Created);
+            File.WriteAllText($"/proc/{process.Id}/clear_refs", "5"); // proc(5): the peak counts anew.
+            var before = Memory(process, "VmRSS");
+
+            var made = await Api.Read(await http.PostAsync("/datasets", Form(Bytes), Api.Cancel), HttpStatusCode.Created);
+
+            var growth = Memory(process, "VmHWM") - before;
+            TestContext.Current.TestOutputHelper!.WriteLine($"grew by {growth >> 20} MB over {before >> 20} MB");
+            Assert.InRange((long)made["bytes"]!, Bytes, Bytes + (1 << 20));
+            Assert.True(growth < MostGrowth, $"The process grew by {growth >> 20} MB.");
+        }
+        finally
+        {
+            process.Kill();
+            await process.WaitForExitAsync(CancellationToken.None);
+            Directory.Delete(data, recursive: true);
+        }
+    }
+
+    private Process StartApi(string data)
+    {
+        // …/artifacts/bin/<project>/<configuration>/
+        var output = new DirectoryInfo(Api.Output);
+        var start = new ProcessStartInfo(Path.Combine(output.Parent!.Parent!.FullName, "FineTuneService.Api", output.Name, "FineTuneService.Api")) { RedirectStandardOutput = true, WorkingDirectory = data };
+        start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
+        start.Environment["ConnectionStrings__Postgres"] = api.Services.GetRequiredService<EmbeddedPostgres>().ConnectionString;
+        start.Environment["Storage__DataDirectory"] = data;
+        start.Environment["Serilog__MinimumLevel__Override__Microsoft.Hosting.Lifetime"] = "Information";
+        return Process.Start(start)!;
+    }
+
+    private static async Task<string> ListeningUrl(Process process)
+    {
+        const string Mark = "Now listening on: ";
+        while (await process.StandardOutput.ReadLineAsync(Api.Cancel) is { } line)
+            if (line.Contains(Mark, StringComparison.Ordinal))
+            {
+                _ = process.StandardOutput.ReadToEndAsync(CancellationToken.None); // A full pipe would stop it.
+                return line[(line.IndexOf(Mark, StringComparison.Ordinal) + Mark.Length)..].Trim();
+            }
+        throw new InvalidOperationException("The API ended before it listened.");
+    }
+
+    private static long Memory(Process process, string name) =>
+        long.Parse(File.ReadLines($"/proc/{process.Id}/status").First(line => line.StartsWith(name, StringComparison.Ordinal)).Split(':')[1].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture) << 10;
+
+    private static MultipartFormDataContent Form(long bytes) => new() { { new Rows(bytes), "file", "large.csv" } };
+
+    /// <summary>Rows made while they are sent.</summary>
+    private sealed class Rows(long bytes) : HttpContent
+    {
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await stream.WriteAsync("text,label\n"u8.ToArray());
+            var block = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 1000).Select(i => $"\"{string.Concat(Enumerable.Repeat($"a film that, number {i * 7919 % 1000}, is neither long nor short; ", 8))}\",{i % 2}\n")));
+            for (var sent = 0L; sent < bytes; sent += block.Length)
+                await stream.WriteAsync(block);
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
+}
