@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 
@@ -21,7 +22,7 @@ internal static class UnicodeClasses
     /// <summary>ASCII 33-47, 58-64, 91-96, 123-126 and P*; symbols above ASCII are none.</summary>
     public static bool IsPunctuation(int scalar) => Is(scalar, Punctuation);
 
-    /// <summary>Cc, Cf and Co; unassigned ones are kept, as the Rust crate's table does not know them.</summary>
+    /// <summary>Cc, Cf and Co.</summary>
     public static bool IsOther(int scalar) => Is(scalar, Other);
 
     /// <summary>Nd, Nl, No.</summary>
@@ -40,9 +41,13 @@ internal static class UnicodeClasses
     public static bool IsChinese(int scalar) => Is(scalar, Chinese);
 
     /// <summary>The lower case of one scalar; only U+0130 has one of two scalars.</summary>
-    public static int ToLower(int scalar) => Rune.ToLowerInvariant(new Rune(scalar)).Value;
+    public static int ToLower(int scalar) => scalar < 0x80 ? scalar is >= 'A' and <= 'Z' ? scalar | 0x20 : scalar
+        : UnicodeVersions.Lower.TryGetValue(scalar, out var lower) ? lower
+        : Rune.ToLowerInvariant(new Rune(scalar)).Value;
 
     private static bool Is(int scalar, byte set) => ((scalar <= char.MaxValue ? Basic[scalar] : Classify(scalar)) & set) != 0;
+
+    private static int Flip(FrozenSet<int> differing, int scalar, byte set) => differing.Contains(scalar) ? set : 0;
 
     private static byte[] BasicPlane()
     {
@@ -77,6 +82,8 @@ internal static class UnicodeClasses
         if (scalar is >= 0x4E00 and <= 0x9FFF or >= 0x3400 and <= 0x4DBF or >= 0x20000 and <= 0x2A6DF or >= 0x2A700 and <= 0x2B73F
             or >= 0x2B740 and <= 0x2B81F or >= 0x2B920 and <= 0x2CEAF or >= 0xF900 and <= 0xFAFF or >= 0x2F800 and <= 0x2FA1F)
             set |= Chinese;
+        set ^= Flip(UnicodeVersions.Punctuation, scalar, Punctuation) | Flip(UnicodeVersions.Other, scalar, Other) | Flip(UnicodeVersions.Numeric, scalar, Numeric)
+            | Flip(UnicodeVersions.NonspacingMark, scalar, NonspacingMark) | Flip(UnicodeVersions.AnyMark, scalar, AnyMark);
         return (byte)set;
     }
 }

@@ -26,17 +26,19 @@ internal static class Decomposition
 
     /// <summary>Whether canonical order puts <paramref name="second"/> first: its class is lower, and not 0.</summary>
     public static bool SwapsWith(int first, int second) =>
-        first >= 0x300 && second >= 0x300 && Orders.GetOrAdd((first, second), static pair => Text(pair).Normalize(NormalizationForm.FormD) != Text(pair));
+        first >= 0x300 && second >= 0x300
+        && !UnicodeVersions.AnyMark.Contains(first) && !UnicodeVersions.AnyMark.Contains(second)
+        && Orders.GetOrAdd((first, second), static pair => Text(pair).Normalize(NormalizationForm.FormD) != Text(pair));
 
     /// <summary>The one scalar that the two compose to, or null.</summary>
     public static int? Compose(int first, int second) => Compositions.GetOrAdd((first, second), static pair =>
     {
         var composed = Text(pair).Normalize(NormalizationForm.FormC);
-        return composed.EnumerateRunes().Take(2).ToArray() is [var only] ? only.Value : null;
+        return composed.EnumerateRunes().Take(2).ToArray() is [var only] && !UnicodeVersions.Undecomposed.Contains(only.Value) ? only.Value : null;
     });
 
     private static int[] Scalars(int scalar, NormalizationForm form) =>
-        IsNoncharacter(scalar) ? [scalar] : [.. char.ConvertFromUtf32(scalar).Normalize(form).EnumerateRunes().Select(rune => rune.Value)];
+        IsNoncharacter(scalar) || UnicodeVersions.Undecomposed.Contains(scalar) ? [scalar] : [.. char.ConvertFromUtf32(scalar).Normalize(form).EnumerateRunes().Select(rune => rune.Value)];
 
     private static string Text((int First, int Second) pair) =>
         IsNoncharacter(pair.First) || IsNoncharacter(pair.Second) ? "" : char.ConvertFromUtf32(pair.First) + char.ConvertFromUtf32(pair.Second);
