@@ -1,3 +1,14 @@
-using FineTuneService.Training.Native;
-TorchLibrary.EnsureLoaded();
-Console.WriteLine(TorchSharp.torch.ones(2, 2).sum().item<float>());
+using System.CommandLine;
+using FineTuneService.Cli;
+using FineTuneService.Cli.Quickstart;
+
+var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server and without Python.")
+{
+    TrainCommand.Create(),
+    EvaluateCommand.Create(),
+    PredictCommand.Create(),
+    InspectCommand.Create(),
+    VerifyCommand.Create(),
+    QuickstartCommand.Create(),
+};
+return await finetune.Parse(args).InvokeAsync();

@@ -1,12 +1,16 @@
+using System.ComponentModel.DataAnnotations;
+
 namespace FineTuneService.Contracts;
 
 /// <summary>The body of <c>POST /jobs</c>, and the file <c>job.json</c> of a run (where ids have become paths).</summary>
 public sealed record JobSpec
 {
     /// <summary>A name for people; need not be unique.</summary>
+    [Length(1, 128)]
     public string? Name { get; init; }
 
     /// <summary>A folder name under the models directory (see <c>GET /base-models</c>); in a run's job.json the path of a Hugging Face folder.</summary>
+    [Length(1, 4096)]
     public required string BaseModel { get; init; }
 
     /// <summary>What is learnt. The string <c>"text-classification"</c> is short for <c>{"type": "text-classification"}</c>.</summary>
@@ -19,7 +23,8 @@ public sealed record JobSpec
 
     public TrainingArguments Training { get; init; } = new();
 
-    /// <summary>Up to 16 pairs of your own, echoed back.</summary>
+    /// <summary>Up to 16 pairs of your own, echoed back; keys up to 64 characters, values up to 512.</summary>
+    [MaxLength(16)]
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }
 }
 
@@ -27,24 +32,31 @@ public sealed record JobSpec
 public sealed record DatasetSpec
 {
     /// <summary>The id of an uploaded dataset (<c>ds_…</c>); in a run's job.json the path of a file.</summary>
+    [Length(1, 4096)]
     public required string Train { get; init; }
 
     /// <summary>As <see cref="Train"/>. Absent: a stratified share of the training rows is held out, see <see cref="ValidationSplit"/>.</summary>
+    [Length(1, 4096)]
     public string? Validation { get; init; }
 
     /// <summary>As <see cref="Train"/>. Scored once at the end, with the best checkpoint; metrics are prefixed <c>test_</c>.</summary>
+    [Length(1, 4096)]
     public string? Test { get; init; }
 
     /// <summary>Share of training rows held out for validation, in [0, 0.5]; ignored when <see cref="Validation"/> is given. 0 trains without evaluation.</summary>
+    [Range(0.0, 0.5)]
     public double ValidationSplit { get; init; } = 0.1;
 
     /// <summary>Column with the text. Default: the first of text, sentence, content, sentence1, premise, question that exists.</summary>
+    [Length(1, 256)]
     public string? TextColumn { get; init; }
 
     /// <summary>Column with the second text of a pair. Default: none.</summary>
+    [Length(1, 256)]
     public string? TextPairColumn { get; init; }
 
     /// <summary>Column with the label. Default: the first of label, labels, category, intent, class, target, score that exists.</summary>
+    [Length(1, 256)]
     public string? LabelColumn { get; init; }
 }
 

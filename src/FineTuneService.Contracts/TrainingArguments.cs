@@ -1,58 +1,75 @@
+using System.ComponentModel.DataAnnotations;
+
 namespace FineTuneService.Contracts;
 
 /// <summary>
 /// Hugging Face's <c>TrainingArguments</c>: its names, and its defaults except where a property says otherwise.
 /// Where a count may be a fraction below 1, it is a share of all optimizer steps, as there.
+/// The limits are read by the validation of a specification and by the OpenAPI document.
 /// </summary>
 public sealed record TrainingArguments
 {
     // Duration and batch
 
     /// <summary>Epochs; may be fractional. <c>auto</c> chooses by the number of rows. Ignored when <see cref="MaxSteps"/> is positive.</summary>
+    [Range(0.0, 10_000.0, MinimumIsExclusive = true)]
     public Auto<double> NumTrainEpochs { get; init; } = 3.0;
 
     /// <summary>Optimizer steps; −1 leaves the duration to <see cref="NumTrainEpochs"/>.</summary>
+    [Range(-1, int.MaxValue), DeniedValues(0)]
     public int MaxSteps { get; init; } = -1;
 
     /// <summary>Rows in a micro-batch. <c>auto</c> chooses by the number of rows.</summary>
+    [Range(1, 4096)]
     public Auto<int> PerDeviceTrainBatchSize { get; init; } = 8;
 
     /// <summary>Rows in an evaluation batch.</summary>
+    [Range(1, 4096)]
     public int PerDeviceEvalBatchSize { get; init; } = 32;
 
     /// <summary>Micro-batches per optimizer step. The loss is normalised over all of them together, so the step equals that of one big batch.</summary>
+    [Range(1, 65_536)]
     public int GradientAccumulationSteps { get; init; } = 1;
 
     /// <summary>Tokens kept per row, special tokens included. <c>auto</c>: the model's limit, at most 512. Longer rows are cut at the end, and counted.</summary>
+    [Range(4, 1_048_576)]
     public Auto<int> MaxLength { get; init; }
 
     // Learning rate
 
     /// <summary>Peak learning rate. <c>auto</c> chooses by method and model size.</summary>
+    [Range(0.0, 1.0, MinimumIsExclusive = true)]
     public Auto<double> LearningRate { get; init; } = 5e-5;
 
     public LearningRateSchedule LrSchedulerType { get; init; } = LearningRateSchedule.Linear;
 
     /// <summary>Steps of linear warm-up from 0; below 1, a share of all steps. <c>warmup_ratio</c> is understood as well.</summary>
+    [Range(0.0, int.MaxValue)]
     public double WarmupSteps { get; init; }
 
     // Optimizer
 
     /// <summary>Decoupled weight decay, on matrices only: biases and norms are spared.</summary>
+    [Range(0.0, 1.0)]
     public double WeightDecay { get; init; }
 
+    [Range(0.0, 1.0, MaximumIsExclusive = true)]
     public double AdamBeta1 { get; init; } = 0.9;
 
+    [Range(0.0, 1.0, MaximumIsExclusive = true)]
     public double AdamBeta2 { get; init; } = 0.999;
 
+    [Range(0.0, 1.0, MinimumIsExclusive = true)]
     public double AdamEpsilon { get; init; } = 1e-8;
 
     /// <summary>Global L2 norm that gradients are clipped to; 0 switches clipping off.</summary>
+    [Range(0.0, 1e9)]
     public double MaxGradNorm { get; init; } = 1.0;
 
     // Logging
 
     /// <summary>Steps between two log events; below 1, a share of all steps. Hugging Face: 500, which hides a short run.</summary>
+    [Range(0.0, int.MaxValue, MinimumIsExclusive = true)]
     public double LoggingSteps { get; init; } = 10;
 
     /// <summary>Also log the very first step.</summary>
@@ -64,6 +81,7 @@ public sealed record TrainingArguments
     public IntervalStrategy EvalStrategy { get; init; } = IntervalStrategy.Epoch;
 
     /// <summary>Steps between two evaluations, or a share below 1; only with <c>eval_strategy: steps</c>. Default: <see cref="LoggingSteps"/>.</summary>
+    [Range(0.0, int.MaxValue, MinimumIsExclusive = true)]
     public double? EvalSteps { get; init; }
 
     /// <summary>Evaluate before the first step, so that there is a before and an after.</summary>
@@ -74,9 +92,11 @@ public sealed record TrainingArguments
     public IntervalStrategy SaveStrategy { get; init; } = IntervalStrategy.Epoch;
 
     /// <summary>Steps between two checkpoints, or a share below 1; only with <c>save_strategy: steps</c>.</summary>
+    [Range(0.0, int.MaxValue, MinimumIsExclusive = true)]
     public double SaveSteps { get; init; } = 500;
 
     /// <summary>Checkpoints kept beside the best one; older ones are deleted. Hugging Face: no limit. The last (final) and the best always stay.</summary>
+    [Range(1, 10_000)]
     public int SaveTotalLimit { get; init; } = 1;
 
     // Best model
@@ -85,23 +105,28 @@ public sealed record TrainingArguments
     public bool LoadBestModelAtEnd { get; init; } = true;
 
     /// <summary>Name of an evaluation metric, with or without <c>eval_</c>. Default: <c>loss</c>.</summary>
+    [Length(1, 64)]
     public string? MetricForBestModel { get; init; }
 
     /// <summary>Default: false for a name that ends in <c>loss</c>, true otherwise.</summary>
     public bool? GreaterIsBetter { get; init; }
 
     /// <summary>Evaluations without improvement after which training stops; null never stops early.</summary>
+    [Range(1, 10_000)]
     public int? EarlyStoppingPatience { get; init; }
 
     /// <summary>What counts as an improvement, in units of the metric.</summary>
+    [Range(0.0, 1e9)]
     public double EarlyStoppingThreshold { get; init; }
 
     // Reproducibility and data order
 
     /// <summary>Seed of initial weights and dropout.</summary>
+    [Range(0.0, uint.MaxValue)]
     public long Seed { get; init; } = 42;
 
     /// <summary>Seed of the order of rows and of the validation split. Default: <see cref="Seed"/>.</summary>
+    [Range(0.0, uint.MaxValue)]
     public long? DataSeed { get; init; }
 
     public TrainSamplingStrategy TrainSamplingStrategy { get; init; } = TrainSamplingStrategy.Random;

@@ -13,6 +13,21 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     public DbSet<JobEvent> Events => Set<JobEvent>();
     public DbSet<Checkpoint> Checkpoints => Set<Checkpoint>();
 
+    /// <summary>Brings the schema up to date; hosts that start at the same time wait for each other.</summary>
+    public static async Task Migrate(string connectionString, CancellationToken cancel = default)
+    {
+        await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>().UseNpgsql(connectionString).UseSnakeCaseNamingConvention().Options);
+        await db.Database.MigrateAsync(cancel); // Under EF's own lock on the history table.
+    }
+
+    /// <summary>The job's row, which is ours until the transaction ends.</summary>
+    internal Task<Job?> LockJob(string id, CancellationToken cancel) =>
+        Jobs.FromSql($"SELECT * FROM finetune.jobs WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancel);
+
+    /// <summary>Wakes those who listen for this job's events, once the transaction has committed.</summary>
+    internal Task Notify(string jobId, CancellationToken cancel) =>
+        Database.ExecuteSqlAsync($"SELECT pg_notify({JobStates.Channel}, {jobId})", cancel);
+
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         modelBuilder.HasDefaultSchema(Schema);

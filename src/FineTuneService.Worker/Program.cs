@@ -1,1 +1,29 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using System.Globalization;
+using FineTuneService.Storage;
+using FineTuneService.Worker;
+using Hangfire;
+using Serilog;
+
+var builder = WebApplication.CreateBuilder(args);
+
+builder.Host.UseSerilog((context, log) => log.ReadFrom.Configuration(context.Configuration).WriteTo.Console(formatProvider: CultureInfo.InvariantCulture));
+await builder.AddFineTuneStorage();
+builder.Services.Configure<WorkerSettings>(builder.Configuration.GetSection("Worker"));
+builder.Services.AddSingleton<RunJobCall, RunJob>();
+builder.Services.AddHangfireServer((services, hangfire) =>
+{
+    var worker = builder.Configuration.GetSection("Worker").Get<WorkerSettings>() ?? new();
+    hangfire.WorkerCount = worker.Slots;
+    hangfire.CancellationCheckInterval = TimeSpan.FromSeconds(1);
+    hangfire.SchedulePollingInterval = TimeSpan.FromSeconds(1);
+    hangfire.ShutdownTimeout = worker.StopPatience;
+});
+builder.Services.AddHostedService<RescueOrphans>();
+builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMinutes(3));
+builder.Services.AddHealthChecks();
+
+var app = builder.Build();
+app.Services.GetRequiredService<TrainerLocation>(); // A worker without a trainer says so at once.
+app.MapHealthChecks("/health/live");
+app.MapHealthChecks("/health/ready");
+app.Run();

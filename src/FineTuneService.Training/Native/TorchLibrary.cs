@@ -1,5 +1,4 @@
 using FineTuneService.Contracts;
-using TorchSharp;
 
 namespace FineTuneService.Training.Native;
 

@@ -1,13 +1,21 @@
+using System.Globalization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tokenization;
+using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tasks;
 
 /// <summary>Sorts texts, or pairs of texts, into classes; or scores them (regression).</summary>
 [SpecType("text-classification")]
-public sealed record TextClassificationConfig : TaskConfig
+public sealed record TextClassificationConfig : TrainingTaskConfig
 {
     /// <summary>Default: <c>multi_label_classification</c> when labels are lists, otherwise <c>single_label_classification</c>.</summary>
     public ProblemType? ProblemType { get; init; }
+
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new TextClassificationTask(
+        TextClassificationData.Load(dataset, ProblemType, arguments.DataSeed ?? arguments.Seed), tokenizer, arguments.MaxLength.Resolved);
 }
 
 /// <summary>transformers' <c>problem_type</c>: decides labels, loss and metrics.</summary>
@@ -21,4 +29,57 @@ public enum ProblemType
 
     /// <summary>One number a row; mean squared error.</summary>
     Regression,
+}
+
+public sealed class TextClassificationTask : TrainingTask
+{
+    private readonly TextClassificationData _data;
+    private readonly TokenizedTexts _train;
+
+    public TextClassificationTask(TextClassificationData data, Tokenizer tokenizer, int maxLength)
+    {
+        _data = data;
+        _train = Tokenize(data.Train)!;
+        Validation = Tokenize(data.Validation);
+        Test = Tokenize(data.Test);
+
+        TokenizedTexts? Tokenize(IReadOnlyList<LabelledText> rows) => rows.Count == 0
+            ? null
+            : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength);
+    }
+
+    /// <summary>All rows of a file against the classes that a model already has.</summary>
+    /// <exception cref="FaultException">When a row has a class that the model does not know.</exception>
+    public static TextClassificationTask ForEvaluation(DatasetSpec dataset, PretrainedConfig config, Tokenizer tokenizer) =>
+        new(TextClassificationData.Load(dataset, config.ProblemType, seed: 0, config.Labels), tokenizer, config.MaxLength);
+
+    public override ExampleSet Train => _train;
+
+    public override ExampleSet? Validation { get; }
+
+    public override ExampleSet? Test { get; }
+
+    public override (int Rows, long Tokens) Truncated => _train.Truncated;
+
+    public override IEnumerable<string> Notes => _data.Ledgers.Select(ledger => ledger.ToString());
+
+    public override PretrainedConfig Configure(PretrainedConfig config) => config with
+    {
+        ProblemType = _data.ProblemType,
+        LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
+    };
+
+    public override PretrainedModel CreateModel(PretrainedConfig config) => config.ForSequenceClassification();
+
+    public override Tensor LossSum(Tensor logits, Batch batch) => ClassificationLoss.Sum(_data.ProblemType, logits, batch.Labels);
+
+    public override Scorer CreateScorer() => ClassificationScorer.For(_data.ProblemType, _data.Labels);
+
+    /// <summary>One class id; or 0/1 per class; or the number.</summary>
+    private float[] Target(LabelledText row) => _data.ProblemType switch
+    {
+        ProblemType.SingleLabelClassification => [_data.LabelIds[row.Labels[0]]],
+        ProblemType.MultiLabelClassification => [.. _data.Labels.Select(label => row.Labels.Contains(label) ? 1f : 0f)],
+        _ => [(float)row.Value],
+    };
 }

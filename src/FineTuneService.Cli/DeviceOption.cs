@@ -1,0 +1,24 @@
+using System.CommandLine;
+using FineTuneService.Contracts;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Cli;
+
+/// <summary><c>--device cpu|cuda|cuda:N</c>.</summary>
+internal static class DeviceOption
+{
+    public static Option<string?> Create() => new("--device") { Description = "cpu, cuda or cuda:N. Default: the first GPU, else the CPU." };
+
+    /// <exception cref="FaultException">When there is no such device.</exception>
+    public static Device Choose(string? name)
+    {
+        var wanted = name ?? (cuda_is_available() ? "cuda:0" : "cpu");
+        if (wanted == "cpu")
+            return CPU;
+        var index = wanted == "cuda" ? 0 : wanted.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(wanted[5..], out var number) ? number : -1;
+        if (index < 0 || !cuda_is_available() || index >= cuda.device_count())
+            throw new FaultException("--device", wanted, "There is no such device here.", cuda_is_available() ? $"Choose cpu or cuda:0 to cuda:{cuda.device_count() - 1}." : "Choose cpu.");
+        return device(DeviceType.CUDA, index);
+    }
+}

@@ -1,0 +1,37 @@
+using System.CommandLine;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Native;
+
+namespace FineTuneService.Cli;
+
+/// <summary>What the verbs have in common: faults are told in words and end with exit code 2.</summary>
+internal static class Verb
+{
+    public static Argument<DirectoryInfo> Folder(string name, string description) => new(name) { Description = description };
+
+    /// <summary>Runs <paramref name="act"/> with libtorch loaded.</summary>
+    public static int Run(Func<int> act) => Tell(() =>
+    {
+        TorchLibrary.EnsureLoaded();
+        return act();
+    });
+
+    public static int Tell(Func<int> act)
+    {
+        try
+        {
+            return act();
+        }
+        catch (FaultException error)
+        {
+            Tell(error.Faults);
+            return TrainerExit.Faulted;
+        }
+    }
+
+    public static void Tell(IEnumerable<Fault> faults)
+    {
+        foreach (var fault in faults)
+            Console.Error.WriteLine($"error: {fault}");
+    }
+}

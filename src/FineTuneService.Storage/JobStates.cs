@@ -1,0 +1,107 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneService.Storage;
+
+/// <summary>
+/// Moves jobs between states: under the row's lock, only along <see cref="JobTransitions"/>, and for a run's own moves only by the attempt that owns it.
+/// Each move is an event, and wakes those who listen on <see cref="Channel"/>.
+/// </summary>
+public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, TimeProvider clock)
+{
+    /// <summary>NOTIFY channel; the payload is the job's id.</summary>
+    public const string Channel = "finetune_events";
+
+    /// <summary>Takes a job for a worker: a new attempt, which voids the one before. Null when the job has ended, or its worker is alive.</summary>
+    public Task<Job?> Claim(string jobId, string worker, TimeSpan heartbeatLease, CancellationToken cancel) => OnLocked(jobId, (db, job) =>
+    {
+        var now = clock.GetUtcNow();
+        if (!job.Status.CanBecome(JobStatus.Preparing) || (job.Status is JobStatus.Preparing or JobStatus.Running && now - job.HeartbeatAt < heartbeatLease))
+            return null;
+        if (job.CancelRequestedAt is not null)
+        {
+            Move(db, job, JobStatus.Cancelled, "Cancelled on request.");
+            return null;
+        }
+        (job.Attempt, job.Worker, job.HeartbeatAt) = (job.Attempt + 1, worker, now);
+        job.StartedAt ??= now;
+        Move(db, job, JobStatus.Preparing, job.Attempt == 1 ? null : $"Attempt {job.Attempt}.");
+        return job;
+    }, cancel);
+
+    /// <returns>False when the job is no longer this attempt's, or the move is not allowed.</returns>
+    public async Task<bool> Change(string jobId, int attempt, JobStatus to, string? reason, IReadOnlyList<Fault>? faults, CancellationToken cancel) => await OnLocked(jobId, (db, job) =>
+    {
+        if (job.Attempt != attempt || !job.Status.CanBecome(to))
+            return null;
+        if (faults is { Count: > 0 })
+            job.Faults = JsonSerializer.Serialize(faults, SnakeCaseJson.Options);
+        Move(db, job, to, reason);
+        return job;
+    }, cancel) is not null;
+
+    /// <summary>Asks for a job's end. A waiting job ends at once; a running one when its worker hears of it.</summary>
+    /// <returns>The job as it is now; null when there is none, or it had ended before.</returns>
+    public Task<Job?> RequestCancel(string jobId, CancellationToken cancel) => OnLocked(jobId, (db, job) =>
+    {
+        if (job.Status.IsTerminal())
+            return null;
+        job.CancelRequestedAt ??= clock.GetUtcNow();
+        if (job.Status is JobStatus.Queued or JobStatus.Retrying)
+            Move(db, job, JobStatus.Cancelled, "Cancelled on request.");
+        return job;
+    }, cancel);
+
+    /// <summary>Tells that the attempt is alive.</summary>
+    /// <returns>Whether the job is still this attempt's, and whether its end was asked for.</returns>
+    public async Task<(bool Owned, bool CancelRequested)> Heartbeat(string jobId, int attempt, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var now = clock.GetUtcNow();
+        var owned = await db.Jobs.Where(job => job.Id == jobId && job.Attempt == attempt).ExecuteUpdateAsync(job => job.SetProperty(row => row.HeartbeatAt, now), cancel) == 1;
+        return (owned, owned && await db.Jobs.AnyAsync(job => job.Id == jobId && job.CancelRequestedAt != null, cancel));
+    }
+
+    /// <summary>Jobs whose worker has not been heard of for longer than <paramref name="silence"/>.</summary>
+    public async Task<IReadOnlyList<string>> Orphans(TimeSpan silence, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var since = clock.GetUtcNow() - silence;
+        return await db.Jobs.Where(job => (job.Status == JobStatus.Preparing || job.Status == JobStatus.Running) && job.HeartbeatAt < since).Select(job => job.Id).ToListAsync(cancel);
+    }
+
+    internal static JobEvent StatusEvent(Job job, TimeProvider clock)
+    {
+        var now = clock.GetUtcNow();
+        return new()
+        {
+            JobId = job.Id,
+            Type = "status",
+            Time = now,
+            Data = JsonSerializer.Serialize(new { job.Status, job.Reason, job.Attempt, Time = now }, SnakeCaseJson.Options),
+        };
+    }
+
+    private void Move(FineTuneDb db, Job job, JobStatus to, string? reason)
+    {
+        (job.Status, job.Reason) = (to, reason);
+        if (to.IsTerminal())
+            (job.FinishedAt, job.EtaSeconds) = (clock.GetUtcNow(), null);
+        db.Events.Add(StatusEvent(job, clock));
+    }
+
+    /// <param name="act">Null from it leaves everything as it is.</param>
+    private async Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        await using var transaction = await db.Database.BeginTransactionAsync(cancel);
+        if (await db.LockJob(jobId, cancel) is not { } job)
+            return null;
+        var changed = act(db, job);
+        await db.SaveChangesAsync(cancel);
+        await db.Notify(jobId, cancel);
+        await transaction.CommitAsync(cancel);
+        return changed;
+    }
+}

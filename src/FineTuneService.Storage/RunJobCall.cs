@@ -1,0 +1,11 @@
+using Hangfire;
+
+namespace FineTuneService.Storage;
+
+/// <summary>What Hangfire calls for a job. Abstract, so that the API can enqueue it without the worker's code.</summary>
+public abstract class RunJobCall
+{
+    /// <summary>Retries are the worker's own: it knows which causes can pass.</summary>
+    [AutomaticRetry(Attempts = 0)]
+    public abstract Task Execute(string jobId, CancellationToken cancel);
+}

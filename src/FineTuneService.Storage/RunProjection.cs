@@ -1,0 +1,158 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace FineTuneService.Storage;
+
+/// <summary>A line of a run's log, parsed, with the line itself.</summary>
+public readonly record struct LogLine(TrainingEvent Event, string Json);
+
+/// <summary>
+/// Brings a run's log into the database: a pure function of the log, so any part may be replayed. One transaction a batch, under the job row's lock:
+/// a stale attempt is refused, and lines that are in already are passed over, so each is in exactly once.
+/// </summary>
+public sealed class RunProjection(IDbContextFactory<FineTuneDb> databases)
+{
+    /// <param name="offset">Byte of the log after the last of <paramref name="lines"/>.</param>
+    /// <returns>False when the job is no longer this attempt's.</returns>
+    public async Task<bool> Apply(string jobId, int attempt, IReadOnlyList<LogLine> lines, long offset, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        await using var transaction = await db.Database.BeginTransactionAsync(cancel);
+        if (await db.LockJob(jobId, cancel) is not { } job || job.Attempt != attempt)
+            return false;
+        var batch = new Batch(db, job);
+        foreach (var line in lines.Where(line => line.Event.Seq > job.LogSeq))
+            await batch.Add(line, cancel);
+        job.LogOffset = Math.Max(job.LogOffset, offset);
+        await batch.Write(cancel);
+        await db.Notify(jobId, cancel);
+        await transaction.CommitAsync(cancel);
+        return true;
+    }
+
+    private sealed class Batch(FineTuneDb db, Job job)
+    {
+        private readonly List<Metric> _metrics = [];
+        private readonly List<LogLine> _lines = [];
+
+        public async Task Add(LogLine line, CancellationToken cancel)
+        {
+            _lines.Add(line);
+            var happened = line.Event;
+            job.LogSeq = happened.Seq;
+            switch (happened)
+            {
+                case RunStarted started:
+                    await Rewind(started, cancel);
+                    break;
+                case StepLogged logged:
+                    AddMetrics(logged, logged.Metrics);
+                    (job.Step, job.Epoch, job.EtaSeconds) = (logged.Step, logged.Epoch, logged.EtaSeconds);
+                    job.SamplesPerSecond = logged.Metrics.TryGetValue("samples_per_second", out var pace) ? pace : job.SamplesPerSecond;
+                    break;
+                case Evaluated evaluated:
+                    AddMetrics(evaluated, evaluated.Metrics);
+                    break;
+                case CheckpointSaved saved:
+                    await Save(saved, cancel);
+                    break;
+                case CheckpointDeleted deleted:
+                    Delete(await Find(deleted.Step, cancel), deleted.Time);
+                    break;
+                case RunSucceeded succeeded:
+                    (job.Step, job.Epoch) = (succeeded.FinalStep, succeeded.Epoch);
+                    (job.BestStep, job.BestMetricName, job.BestMetric) = (succeeded.BestStep, succeeded.BestMetricName, succeeded.BestMetric);
+                    break;
+            }
+        }
+
+        public async Task Write(CancellationToken cancel)
+        {
+            await db.SaveChangesAsync(cancel);
+            var connection = (NpgsqlConnection)db.Database.GetDbConnection();
+            await using (var copy = await connection.BeginBinaryImportAsync($"COPY {FineTuneDb.Schema}.metrics (job_id, seq, name, step, epoch, value, time) FROM STDIN (FORMAT BINARY)", cancel))
+            {
+                foreach (var metric in _metrics)
+                {
+                    await copy.StartRowAsync(cancel);
+                    await copy.WriteAsync(metric.JobId, NpgsqlDbType.Text, cancel);
+                    await copy.WriteAsync(metric.Seq, NpgsqlDbType.Bigint, cancel);
+                    await copy.WriteAsync(metric.Name, NpgsqlDbType.Text, cancel);
+                    await copy.WriteAsync(metric.Step, NpgsqlDbType.Integer, cancel);
+                    await copy.WriteAsync(metric.Epoch, NpgsqlDbType.Double, cancel);
+                    await copy.WriteAsync(metric.Value, NpgsqlDbType.Double, cancel);
+                    await copy.WriteAsync(metric.Time, NpgsqlDbType.TimestampTz, cancel);
+                }
+                await copy.CompleteAsync(cancel);
+            }
+            await using (var copy = await connection.BeginBinaryImportAsync($"COPY {FineTuneDb.Schema}.events (job_id, seq, type, time, data) FROM STDIN (FORMAT BINARY)", cancel))
+            {
+                foreach (var (happened, json) in _lines)
+                {
+                    using var document = JsonDocument.Parse(json);
+                    await copy.StartRowAsync(cancel);
+                    await copy.WriteAsync(job.Id, NpgsqlDbType.Text, cancel);
+                    await copy.WriteAsync(happened.Seq, NpgsqlDbType.Bigint, cancel);
+                    await copy.WriteAsync(document.RootElement.GetProperty("type").GetString()!, NpgsqlDbType.Text, cancel);
+                    await copy.WriteAsync(happened.Time, NpgsqlDbType.TimestampTz, cancel);
+                    await copy.WriteAsync(json, NpgsqlDbType.Jsonb, cancel);
+                }
+                await copy.CompleteAsync(cancel);
+            }
+        }
+
+        /// <summary>What an earlier attempt did beyond the step where this one begins is void. From step 0 everything is: it began anew.</summary>
+        private async Task Rewind(RunStarted started, CancellationToken cancel)
+        {
+            var last = started.Step == 0 ? -1 : started.Step;
+            _metrics.RemoveAll(metric => metric.Step > last);
+            await db.Metrics.Where(metric => metric.JobId == job.Id && metric.Step > last).ExecuteDeleteAsync(cancel);
+            await db.SaveChangesAsync(cancel);
+            foreach (var checkpoint in await db.Checkpoints.Where(row => row.JobId == job.Id && row.Step > last && row.DeletedAt == null).ToListAsync(cancel))
+                Delete(checkpoint, started.Time);
+            (job.Step, job.Epoch, job.TotalSteps) = (started.Step, started.Epoch, started.TotalSteps);
+            if (job.BestStep > last)
+                (job.BestStep, job.BestMetric) = (null, null);
+        }
+
+        private void AddMetrics(TrainingEvent happened, IReadOnlyDictionary<string, double> metrics)
+        {
+            foreach (var (name, value) in metrics)
+                _metrics.Add(new() { JobId = job.Id, Seq = happened.Seq, Name = name, Step = happened.Step, Epoch = happened.Epoch, Value = value, Time = happened.Time });
+        }
+
+        private async Task Save(CheckpointSaved saved, CancellationToken cancel)
+        {
+            if (saved.Best)
+            {
+                await db.SaveChangesAsync(cancel);
+                await db.Checkpoints.Where(row => row.JobId == job.Id && row.Best).ForEachAsync(row => row.Best = false, cancel);
+                (job.BestStep, job.BestMetricName) = (saved.Step, BestMetricName());
+                job.BestMetric = job.BestMetricName is { } name && saved.Metrics.TryGetValue(name, out var value) ? value : null;
+            }
+            if (await Find(saved.Step, cancel) is not { } row)
+                db.Checkpoints.Add(row = new() { JobId = job.Id, Step = saved.Step, Epoch = saved.Epoch, Path = "", Bytes = 0, Best = false, Final = false, Metrics = "{}", CreatedAt = saved.Time });
+            (row.Path, row.Bytes, row.Best, row.Final, row.CreatedAt, row.DeletedAt) = (saved.Path, saved.Bytes, saved.Best, saved.Final, saved.Time, null);
+            row.Metrics = JsonSerializer.Serialize(saved.Metrics, SnakeCaseJson.Options);
+        }
+
+        private async Task<Checkpoint?> Find(int step, CancellationToken cancel) => await db.Checkpoints.FindAsync([job.Id, step], cancel);
+
+        private static void Delete(Checkpoint? checkpoint, DateTimeOffset time)
+        {
+            if (checkpoint is not null)
+                (checkpoint.DeletedAt, checkpoint.Best, checkpoint.Final) = (time, false, false);
+        }
+
+        private string? BestMetricName()
+        {
+            using var spec = JsonDocument.Parse(job.Spec);
+            return spec.RootElement.TryGetProperty("training", out var training) && training.TryGetProperty("metric_for_best_model", out var metric) && metric.GetString() is { } name
+                ? name.StartsWith("eval_", StringComparison.Ordinal) ? name : "eval_" + name
+                : null;
+        }
+    }
+}

@@ -1,0 +1,64 @@
+using FineTuneService.Storage.Postgres;
+using Hangfire;
+using Hangfire.PostgreSql;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Npgsql;
+
+namespace FineTuneService.Storage;
+
+/// <summary>What both hosts need: folders, database (configured or embedded, migrated), Hangfire's storage, the trainer's place.</summary>
+public static class StorageServices
+{
+    /// <summary>
+    /// A job's lease: a worker that is alive renews it all the time; one that is dead loses its job after it. Hangfire's defaults (30 minutes, not renewed)
+    /// would hand a two-hour job to a second worker while the first still trains, and let a dead worker's job wait for half an hour.
+    /// </summary>
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(20);
+
+    public static async Task AddFineTuneStorage(this IHostApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.TryAddSingleton(TimeProvider.System);
+        var settings = StorageSettings.From(builder.Configuration, builder.Environment.ContentRootPath);
+        services.AddSingleton(settings);
+        services.AddSingleton(_ => TrainerLocation.Find(builder.Configuration));
+
+        var connectionString = builder.Configuration.GetConnectionString("Postgres");
+        if (connectionString is null)
+        {
+            var postgres = await EmbeddedPostgres.Start(Path.Combine(settings.DataDirectory, "postgres"));
+            services.AddSingleton(postgres).AddHostedService<PostgresKeeper>();
+            connectionString = postgres.ConnectionString;
+        }
+        await FineTuneDb.Migrate(connectionString);
+        services.AddFineTuneDatabase(connectionString);
+    }
+
+    /// <summary>On a database that is there and migrated.</summary>
+    public static IServiceCollection AddFineTuneDatabase(this IServiceCollection services, string connectionString)
+    {
+        services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());
+        services.AddSingleton<JobQueue>();
+        services.AddSingleton<JobStates>();
+        services.AddSingleton<RunProjection>();
+        services.AddHangfire(hangfire => hangfire
+            .UseRecommendedSerializerSettings()
+            .UseSimpleAssemblyNameTypeSerializer()
+            .UsePostgreSqlStorage(storage => storage.UseNpgsqlConnection(connectionString), HangfireOptions()));
+        return services;
+    }
+
+    internal static PostgreSqlStorageOptions HangfireOptions() => new()
+    {
+        InvisibilityTimeout = Lease,
+        UseSlidingInvisibilityTimeout = true,
+        EnableLongPolling = true,
+        QueuePollInterval = TimeSpan.FromSeconds(5), // What LISTEN misses, such as a lease that has run out.
+        DistributedLockTimeout = TimeSpan.FromMinutes(1),
+    };
+}

@@ -1,0 +1,27 @@
+using FineTuneService.Contracts;
+using Microsoft.Extensions.Configuration;
+
+namespace FineTuneService.Storage;
+
+/// <summary>Where files live; the section <c>Storage</c> of appsettings.json. API and workers must see the same folders.</summary>
+public sealed class StorageSettings
+{
+    /// <summary>Datasets, runs, the embedded database.</summary>
+    public string DataDirectory { get; init; } = "data";
+
+    /// <summary>Base models, one Hugging Face folder each.</summary>
+    public string ModelsDirectory { get; init; } = "samples/models";
+
+    public string DatasetsDirectory => Path.Combine(DataDirectory, "datasets");
+
+    public string DatasetFile(Dataset dataset) => Path.Combine(DatasetsDirectory, $"{dataset.Id}.{dataset.Format}");
+
+    public RunFolder Run(string jobId) => new(Path.Combine(DataDirectory, "runs", jobId));
+
+    /// <param name="root">What relative paths are relative to.</param>
+    public static StorageSettings From(IConfiguration configuration, string root)
+    {
+        var given = configuration.GetSection("Storage").Get<StorageSettings>() ?? new();
+        return new() { DataDirectory = Path.GetFullPath(given.DataDirectory, root), ModelsDirectory = Path.GetFullPath(given.ModelsDirectory, root) };
+    }
+}

@@ -1,0 +1,45 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Optimization;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Checkpoints;
+
+/// <summary>The content of a checkpoint folder: a Hugging Face model folder, plus what an exact resume needs. No pickle.</summary>
+/// <param name="tokenizerFiles">Full paths of the tokenizer's files; they are copied byte for byte.</param>
+public sealed class Checkpoint(RunFolder run, IReadOnlyList<string> tokenizerFiles)
+{
+    private const string TrainerStateFile = "trainer_state.json", ResumeStateFile = "resume_state.json";
+    private const string OptimizerFile = "optimizer.safetensors";
+
+    public void Write(string folder, TrainerState state, PretrainedModel model, AdamW optimizer)
+    {
+        using var scope = NewDisposeScope();
+        PretrainedFolder.Save(folder, model);
+        foreach (var file in tokenizerFiles)
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        SafetensorsWriter.Write(Path.Combine(folder, OptimizerFile), optimizer.State);
+        WriteJson(Path.Combine(folder, TrainerStateFile), state);
+        WriteJson(Path.Combine(folder, ResumeStateFile), state.Resume);
+    }
+
+    /// <summary>Puts model and optimizer into the state they had after <paramref name="step"/>.</summary>
+    public TrainerState Load(int step, PretrainedModel model, AdamW optimizer)
+    {
+        using var scope = NewDisposeScope();
+        LoadWeights(step, model);
+        var folder = run.Checkpoint(step);
+        using (var saved = SafetensorsReader.Open(Path.Combine(folder, OptimizerFile)))
+            optimizer.LoadState(saved.Read);
+        var state = ReadJson<TrainerState>(Path.Combine(folder, TrainerStateFile));
+        state.Resume = ReadJson<ResumeState>(Path.Combine(folder, ResumeStateFile));
+        return state;
+    }
+
+    public void LoadWeights(int step, PretrainedModel model) => PretrainedFolder.LoadWeights(run.Checkpoint(step), model, seed: 0);
+
+    private static void WriteJson<T>(string path, T value) => File.WriteAllText(path, JsonSerializer.Serialize(value, SnakeCaseJson.Indented));
+
+    private static T ReadJson<T>(string path) => JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), SnakeCaseJson.Options)!;
+}

@@ -1,0 +1,69 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Models;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Checkpoints;
+
+/// <summary>A model in the hub's layout: config.json, model.safetensors (or shards with an index).</summary>
+public static class PretrainedFolder
+{
+    /// <summary>What loading found besides the weights.</summary>
+    /// <param name="NewKeys">Tensors that the checkpoint lacks or has in another shape, set anew: a head, as a rule.</param>
+    /// <param name="UnusedKeys">Tensors that the model has no place for: another head, as a rule.</param>
+    public sealed record Loaded(IReadOnlyList<string> NewKeys, IReadOnlyList<string> UnusedKeys);
+
+    /// <summary>Fills <paramref name="model"/> from a folder; heads that the folder lacks are drawn from <paramref name="seed"/>.</summary>
+    /// <exception cref="FaultException">When a tensor of the base model is missing or has another shape, all of them at once.</exception>
+    public static Loaded LoadWeights(string folder, PretrainedModel model, long seed)
+    {
+        using var reader = SafetensorsReader.Open(folder);
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        var faults = new FaultList();
+        var newKeys = new HashSet<string>();
+        var used = new HashSet<string>();
+        foreach (var (key, parameter) in model.state_dict())
+        {
+            var stored = Spellings(key, model.BaseModelPrefix).FirstOrDefault(reader.Entries.ContainsKey);
+            var fits = stored is not null && reader.Entries[stored].Shape.SequenceEqual(parameter.shape);
+            if (fits)
+            {
+                reader.CopyTo(stored!, parameter);
+                used.Add(stored!);
+            }
+            else if (model.IsNewForTask(key))
+                newKeys.Add(key);
+            else if (stored is null)
+                faults.Add($"{folder}#{key}", null, "The checkpoint lacks this tensor.", "Fetch the model again, or correct model_type in config.json.");
+            else
+                faults.Add(
+                    $"{folder}#{key}", $"[{string.Join(", ", reader.Entries[stored].Shape)}]",
+                    $"The tensor's shape is not [{string.Join(", ", parameter.shape)}], as config.json has it.", "Make config.json and model.safetensors agree.");
+        }
+        faults.ThrowIfAny();
+        using var generator = new Generator((ulong)seed);
+        model.InitializeWeights(newKeys, generator);
+        return new([.. newKeys], [.. reader.Entries.Keys.Except(used)]);
+    }
+
+    /// <summary>Writes config.json and model.safetensors as transformers' <c>save_pretrained</c> lays them out.</summary>
+    public static void Save(string folder, PretrainedModel model)
+    {
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.state_dict().Select(entry => (entry.Key, entry.Value)));
+        File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.GetType().Name).ToJsonString(SnakeCaseJson.Indented));
+    }
+
+    /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, and TensorFlow's old norm names.</summary>
+    private static IEnumerable<string> Spellings(string key, string prefix)
+    {
+        string[] names = key.StartsWith(prefix + ".", StringComparison.Ordinal) ? [key, key[(prefix.Length + 1)..]] : [key];
+        foreach (var name in names)
+        {
+            yield return name;
+            if (name.EndsWith("LayerNorm.weight", StringComparison.Ordinal))
+                yield return name[..^"weight".Length] + "gamma";
+            if (name.EndsWith("LayerNorm.bias", StringComparison.Ordinal))
+                yield return name[..^"bias".Length] + "beta";
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using FineTuneService.Training.Models;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Data;
+
+/// <summary>Rows padded to the longest of them, ready for a model.</summary>
+/// <param name="Labels">What the task's loss compares the logits with; rows first.</param>
+/// <param name="Rows">Rows in the batch.</param>
+/// <param name="Tokens">Tokens that are not padding.</param>
+/// <param name="Targets">Terms of the loss: its sum over an accumulated batch is divided by the sum of these.</param>
+public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Tokens, int Targets) : IDisposable
+{
+    /// <summary>This batch on <paramref name="device"/>; itself when it is there already.</summary>
+    public Batch To(Device device) => Labels.device == device
+        ? this
+        : this with
+        {
+            Inputs = new(Inputs.InputIds.to(device), Inputs.AttentionMask?.to(device), Inputs.TokenTypeIds?.to(device)),
+            Labels = Labels.to(device),
+        };
+
+    public void Dispose()
+    {
+        Inputs.InputIds.Dispose();
+        Inputs.AttentionMask?.Dispose();
+        Inputs.TokenTypeIds?.Dispose();
+        Labels.Dispose();
+    }
+}
+
+/// <summary>The rows of one split, tokenized. Collating is called from a background thread.</summary>
+public abstract class ExampleSet
+{
+    public abstract int Count { get; }
+
+    public abstract Batch Collate(ReadOnlySpan<int> rows);
+}

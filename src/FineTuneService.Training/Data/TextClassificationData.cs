@@ -1,0 +1,111 @@
+using System.Text.RegularExpressions;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Tasks;
+
+namespace FineTuneService.Training.Data;
+
+/// <summary>The rows of a text-classification job, split and with their classes known.</summary>
+public sealed partial record TextClassificationData
+{
+    /// <summary>More classes than this, nearly one a row, are no classes.</summary>
+    private const int ManyLabels = 1000;
+
+    public required ProblemType ProblemType { get; init; }
+
+    /// <summary>Class names in the order of the logits; for regression one name.</summary>
+    public required IReadOnlyList<string> Labels { get; init; }
+    public IReadOnlyDictionary<string, int> LabelIds => field ??= Labels.Index().ToDictionary(label => label.Item, label => label.Index);
+
+    public required IReadOnlyList<LabelledText> Train { get; init; }
+
+    /// <summary>Empty when nothing is held out.</summary>
+    public required IReadOnlyList<LabelledText> Validation { get; init; }
+    public required IReadOnlyList<LabelledText> Test { get; init; }
+    public required IReadOnlyList<DataLedger> Ledgers { get; init; }
+
+    /// <param name="dataset">With paths, and its columns resolved.</param>
+    /// <param name="seed">Of the split.</param>
+    /// <param name="known">Class names that a model already has; null: those of the training rows.</param>
+    /// <exception cref="FaultException">With file and line of each fault.</exception>
+    public static TextClassificationData Load(DatasetSpec dataset, ProblemType? problemType, long seed, IReadOnlyList<string>? known = null)
+    {
+        problemType ??= DataFile.Open(dataset.Train).Rows().Take(100).Any(row => LabelledTextReader.IsList(row[dataset.LabelColumn!]))
+            ? ProblemType.MultiLabelClassification
+            : ProblemType.SingleLabelClassification;
+        var (train, trainLedger) = LabelledTextReader.Read(dataset.Train, dataset, problemType);
+        List<DataLedger> ledgers = [trainLedger];
+        string[] labels = known is not null ? [.. known] : problemType == ProblemType.Regression ? ["LABEL_0"] : LabelOrder.Of(train.SelectMany(row => row.Labels));
+        if (problemType != ProblemType.Regression && known is not null)
+            CheckKnown(dataset.Train, train, labels);
+        else
+            CheckLabels(dataset, problemType.Value, labels, train);
+
+        var validation = Split(dataset.Validation);
+        var test = Split(dataset.Test);
+        if (dataset.Validation is null && dataset.ValidationSplit > 0)
+            (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed);
+        return new() { ProblemType = problemType.Value, Labels = labels, Train = train, Validation = validation, Test = test, Ledgers = ledgers };
+
+        List<LabelledText> Split(string? path)
+        {
+            if (path is null)
+                return [];
+            var (rows, ledger) = LabelledTextReader.Read(path, dataset, problemType);
+            if (problemType != ProblemType.Regression)
+                CheckKnown(path, rows, labels);
+            ledgers.Add(ledger);
+            return rows;
+        }
+    }
+
+    /// <summary>The checks that a profile of the training file allows, before a job is accepted.</summary>
+    public static void Check(DatasetProfile train, DatasetSpec dataset, ProblemType? problemType, FaultList faults)
+    {
+        var label = train.Columns.FirstOrDefault(column => column.Name == dataset.LabelColumn);
+        var text = train.Columns.FirstOrDefault(column => column.Name == dataset.TextColumn);
+        if (label is null || text is null)
+            return; // Missing columns are told where columns are resolved.
+        faults.Require(text.Empty < train.Rows, "/dataset/text_column", text.Name, "Every row of this column is empty.", "Name the column with the text.");
+        faults.Require(label.Empty < train.Rows, "/dataset/label_column", label.Name, "Every row of this column is empty.", "Name the column with the label.");
+        if (problemType == ProblemType.Regression)
+            faults.Require(
+                label.Kind is ColumnKind.Integer or ColumnKind.Number, "/dataset/label_column", label.Name,
+                $"A regression needs numbers, and this column holds {label.Kind.ToString().ToLowerInvariant()} values{Example(label)}.", "Name a column of numbers, or choose problem_type single_label_classification.");
+        else if (problemType != ProblemType.MultiLabelClassification && label.Kind != ColumnKind.List && label.Empty < train.Rows)
+        {
+            faults.Require(label.Distinct > 1, "/dataset/label_column", label.Name, $"Every row has the same label{Example(label)}: there is nothing to tell apart.", "Add rows of at least one other label.");
+            faults.Require(!label.DistinctIsMore, "/dataset/label_column", label.Name, $"This column has more than {label.Distinct} different values: it looks like text or ids, not like classes.", "Name the column with the label.");
+        }
+    }
+
+    /// <summary>A value to show, one that is no number if there is one.</summary>
+    private static string Example(ColumnProfile column) =>
+        column.Counts is { Count: > 0 } counts ? $" (such as '{counts.Keys.FirstOrDefault(value => !CellText.TryNumber(value, out _)) ?? counts.Keys.First()}')" : "";
+
+    private static void CheckLabels(DatasetSpec dataset, ProblemType problemType, string[] labels, List<LabelledText> rows)
+    {
+        if (problemType == ProblemType.Regression)
+            return;
+        var faults = new FaultList();
+        faults.Require(
+            labels.Length > 1 || problemType == ProblemType.MultiLabelClassification, "/dataset/label_column", dataset.LabelColumn,
+            $"Every row has the same label ({labels.FirstOrDefault()}): there is nothing to tell apart.", "Add rows of at least one other label.");
+        faults.Require(
+            labels.Length <= ManyLabels || labels.Length * 2 <= rows.Count, "/dataset/label_column", dataset.LabelColumn,
+            $"{labels.Length} different values in {rows.Count} rows: this looks like text or ids, not like classes.", "Name the column with the label.");
+        faults.ThrowIfAny();
+    }
+
+    private static void CheckKnown(string path, List<LabelledText> rows, string[] labels)
+    {
+        var known = labels.ToHashSet();
+        var faults = new FileFaults(path);
+        foreach (var row in rows)
+            foreach (var label in row.Labels.Where(label => !known.Contains(label)))
+                faults.Add(row.Line, label, "No training row has this label.", $"Add training rows for it, or drop the row. Known: {string.Join(", ", labels.Take(20))}.");
+        faults.ThrowIfAny();
+    }
+
+    [GeneratedRegex(@"\s+")]
+    internal static partial Regex Spaces();
+}

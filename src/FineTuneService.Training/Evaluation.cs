@@ -1,0 +1,38 @@
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tasks;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training;
+
+/// <summary>One pass over a split without gradients and without dropout.</summary>
+public static class Evaluation
+{
+    /// <summary>Metrics of the task; their names get <paramref name="prefix"/>, as do <c>runtime</c> and <c>samples_per_second</c>.</summary>
+    public static Scores Run(PretrainedModel model, TrainingTask task, ExampleSet rows, int batchSize, Device device, string prefix, TimeProvider clock)
+    {
+        var started = clock.GetTimestamp();
+        var scorer = task.CreateScorer();
+        var wasTraining = model.training;
+        model.eval();
+        using (inference_mode())
+        {
+            foreach (var batch in DataLoader.Sequential(rows, batchSize))
+            {
+                using var scope = NewDisposeScope();
+                using (batch)
+                {
+                    var here = batch.To(device);
+                    scorer.Add(model.call(here.Inputs), here);
+                }
+            }
+        }
+        model.train(wasTraining);
+        var scores = scorer.Compute();
+        var seconds = clock.GetElapsedTime(started).TotalSeconds;
+        var metrics = scores.Metrics.ToDictionary(metric => prefix + metric.Key, metric => metric.Value);
+        metrics[prefix + "runtime"] = seconds;
+        metrics[prefix + "samples_per_second"] = rows.Count / Math.Max(seconds, 1e-9);
+        return scores with { Metrics = metrics };
+    }
+}

@@ -1,0 +1,150 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Training;
+
+/// <summary>Reads a job specification, understands its shorthands and old names, and tells everything that is wrong with it at once.</summary>
+public static class JobSpecReader
+{
+    /// <summary>No honest specification comes near it.</summary>
+    public const int MaxBytes = 1 << 20;
+
+    private static readonly JsonDocumentOptions Syntax = new() { MaxDepth = 32 };
+
+    /// <summary>Names that transformers has moved (its migration guide to version 5).</summary>
+    private static readonly Dictionary<string, string> Renamed = new()
+    {
+        ["/training/evaluation_strategy"] = "eval_strategy",
+        ["/training/warmup_ratio"] = "warmup_steps",
+        ["/training/per_gpu_train_batch_size"] = "per_device_train_batch_size",
+        ["/training/per_gpu_eval_batch_size"] = "per_device_eval_batch_size",
+    };
+
+    private static readonly Dictionary<string, (string Message, string Remedy)> Refused = new[]
+    {
+        "adafactor", "auto_find_batch_size", "average_tokens_across_devices", "bf16", "bf16_full_eval", "data_collator", "dataloader_num_workers", "dataloader_pin_memory",
+        "ddp_find_unused_parameters", "deepspeed", "do_eval", "do_predict", "do_train", "eval_accumulation_steps", "eval_delay", "fp16", "fp16_full_eval", "fsdp", "full_determinism",
+        "gradient_checkpointing", "gradient_checkpointing_kwargs", "hub_model_id", "hub_token", "label_names", "label_smoothing_factor", "logging_dir", "logging_nan_inf_filter",
+        "logging_strategy", "lr_scheduler_kwargs", "neftune_noise_alpha", "no_cuda", "optim", "optim_args", "output_dir", "parallelism_config", "push_to_hub", "remove_unused_columns",
+        "report_to", "restore_callback_states_from_checkpoint", "resume_from_checkpoint", "run_name", "save_on_each_node", "save_only_model", "save_safetensors", "tf32",
+        "torch_compile", "use_cpu", "use_liger_kernel",
+    }.ToDictionary(name => $"/training/{name}", _ => ("transformers' Trainer has this argument; this service does not support it.", "Leave it out."));
+
+    static JobSpecReader() =>
+        Refused["/training/group_by_length"] = (
+            "Grouping rows by length is not supported; batches are padded to their own longest row in any case.",
+            "Leave it out, or set train_sampling_strategy to random or sequential.");
+
+    /// <exception cref="FaultException">With every fault of the document.</exception>
+    public static async Task<JobSpec> ReadAsync(Stream utf8, CancellationToken cancellation = default)
+    {
+        var buffer = new byte[MaxBytes + 1];
+        var length = await utf8.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation);
+        return Read(buffer.AsMemory(0, length));
+    }
+
+    /// <inheritdoc cref="ReadAsync"/>
+    public static JobSpec Read(ReadOnlyMemory<byte> utf8)
+    {
+        if (utf8.Length > MaxBytes)
+            throw new FaultException("", null, $"The specification is longer than {MaxBytes} bytes.", "A specification holds settings; upload rows as a dataset.");
+        if (utf8.Span.StartsWith("\uFEFF"u8))
+            utf8 = utf8[3..];
+        try
+        {
+            using var document = JsonDocument.Parse(utf8, Syntax);
+            return Read(document.RootElement);
+        }
+        catch (JsonException error)
+        {
+            throw new FaultException("", $"line {error.LineNumber + 1}, byte {error.BytePositionInLine + 1}", "This is not JSON.", error.Message);
+        }
+    }
+
+    /// <inheritdoc cref="ReadAsync"/>
+    public static JobSpec Read(JsonElement json)
+    {
+        var faults = new FaultList();
+        var contract = new JsonContract(Catalog.Json, faults) { Renamed = Renamed, Refused = Refused };
+        var sound = contract.Read<JobSpec>(json);
+
+        // What is sound is judged even where the rest is not, so that one answer tells all; a rule about a faulty field finds its default.
+        var training = sound?["training"].Deserialize<TrainingArguments>(Catalog.Json) ?? new();
+        var hasValidation = sound?["dataset"]?["validation"] is not null || sound?["dataset"]?["validation_split"]?.GetValue<double>() is not 0.0;
+        var given = sound?["training"] as JsonObject;
+        new Rules(faults, contract).Check(training, hasValidation, name => given?.ContainsKey(name) == true);
+        if (sound?["metadata"].Deserialize<Dictionary<string, string>>() is { } metadata)
+            CheckMetadata(metadata, faults);
+        faults.ThrowIfAny();
+        return sound.Deserialize<JobSpec>(Catalog.Json)!;
+    }
+
+    private static void CheckMetadata(Dictionary<string, string> metadata, FaultList faults)
+    {
+        foreach (var (key, value) in metadata)
+        {
+            faults.Require(key.Length is > 0 and <= 64, "/metadata", key, "A key's length is out of bounds.", "Use 1 to 64 characters.");
+            faults.Require(value.Length <= 512, $"/metadata/{JsonContract.Escape(key)}", value, $"{value.Length} characters are too many.", "Use at most 512 characters.");
+        }
+    }
+
+    /// <summary>What no field can say alone; the rules of transformers' <c>TrainingArguments.__post_init__</c> and <c>EarlyStoppingCallback</c>.</summary>
+    private sealed class Rules(FaultList faults, JsonContract contract)
+    {
+        public void Check(TrainingArguments training, bool hasValidation, Func<string, bool> isGiven)
+        {
+            if (At("warmup_steps").EndsWith("/warmup_ratio", StringComparison.Ordinal))
+                Require(training.WarmupSteps < 1, "warmup_steps", training.WarmupSteps, "A ratio is a share of all steps.", "Give a number from 0 to below 1, or a count as warmup_steps.");
+            WholeFromOne(training.WarmupSteps, "warmup_steps");
+            WholeFromOne(training.LoggingSteps, "logging_steps");
+            WholeFromOne(training.SaveSteps, "save_steps");
+            WholeFromOne(training.EvalSteps ?? 1, "eval_steps");
+
+            var evaluates = hasValidation && training.EvalStrategy != IntervalStrategy.No;
+            Require(
+                evaluates || training.EarlyStoppingPatience is null, "early_stopping_patience", training.EarlyStoppingPatience,
+                "Early stopping needs evaluations.",
+                hasValidation ? "Set eval_strategy to epoch or steps." : "Give dataset.validation, or a dataset.validation_split above 0.");
+            Require(
+                training.LoadBestModelAtEnd || training.EarlyStoppingPatience is null, "early_stopping_patience", training.EarlyStoppingPatience,
+                "Early stopping ends with the best model, which load_best_model_at_end switches off.", "Set load_best_model_at_end to true, or leave early_stopping_patience out.");
+            Require(
+                evaluates || !isGiven("load_best_model_at_end") || !training.LoadBestModelAtEnd, "load_best_model_at_end", true,
+                "Without evaluations no model is the best.", "Set it to false, or evaluate: eval_strategy, and validation rows.");
+            if (evaluates && training.LoadBestModelAtEnd)
+                CheckBest(training);
+        }
+
+        /// <summary>The best model must have been saved when it was evaluated.</summary>
+        private void CheckBest(TrainingArguments training)
+        {
+            const string Escape = "or set load_best_model_at_end to false.";
+            if (training.SaveStrategy != training.EvalStrategy)
+                Require(
+                    false, "save_strategy", training.SaveStrategy.ToString().ToLowerInvariant(),
+                    "load_best_model_at_end needs a checkpoint at every evaluation.", $"Make save_strategy equal to eval_strategy, {Escape}");
+            else if (training.EvalStrategy == IntervalStrategy.Steps)
+            {
+                var every = training.EvalSteps ?? training.LoggingSteps;
+                Require(
+                    every < 1 == training.SaveSteps < 1, "save_steps", training.SaveSteps,
+                    "load_best_model_at_end needs save_steps and eval_steps to be both counts or both shares.", $"Write both in the same way, {Escape}");
+                Require(
+                    every < 1 != training.SaveSteps < 1 || IsMultiple(training.SaveSteps, every), "save_steps", training.SaveSteps,
+                    FormattableString.Invariant($"load_best_model_at_end needs save_steps to be a multiple of eval_steps, which is {every}."), $"Choose such a multiple, {Escape}");
+            }
+        }
+
+        // Shares are compared in millionths, as in transformers: 0.1 × 3 is not 0.3 in binary.
+        private static bool IsMultiple(double whole, double part) =>
+            part >= 1 ? whole % part == 0 : Math.Round(whole * 1e6) % Math.Max(1, Math.Round(part * 1e6)) == 0;
+
+        private void WholeFromOne(double steps, string name) =>
+            Require(steps < 1 || steps == Math.Floor(steps), name, steps, "From 1 on this is a count of steps, and those are whole.", "Give a whole number, or a share below 1.");
+
+        private string At(string name) => contract.Spelled($"/training/{name}");
+
+        private void Require(bool holds, string name, object? value, string message, string remedy) => faults.Require(holds, At(name), value, message, remedy);
+    }
+}

@@ -1,0 +1,300 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization.Metadata;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Training;
+
+/// <summary>
+/// Reads JSON against the contract of a type and tells every fault, where System.Text.Json would stop at the first.
+/// Limits come from <c>[Range]</c>, <c>[Length]</c>, <c>[MaxLength]</c> and <c>[DeniedValues]</c> on the properties.
+/// </summary>
+public sealed class JsonContract(JsonSerializerOptions options, FaultList faults)
+{
+    private const int MostFaults = 100;
+    private const string Discriminator = "type";
+
+    private readonly Dictionary<string, string> _spelled = [];
+
+    /// <summary>Old names: JSON pointer to the property's present name.</summary>
+    public IReadOnlyDictionary<string, string> Renamed { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Names that deserve a better answer than "unknown": JSON pointer to message and remedy.</summary>
+    public IReadOnlyDictionary<string, (string Message, string Remedy)> Refused { get; init; } = new Dictionary<string, (string, string)>();
+
+    /// <summary>The pointer under which the document holds this property: another one where an old name was used.</summary>
+    public string Spelled(string pointer) => _spelled.GetValueOrDefault(pointer, pointer);
+
+    /// <summary>What is sound of the document, with shorthands and old names written out; faulty members are left out.</summary>
+    public JsonNode? Read<T>(JsonElement json) => Read(json, typeof(T), "", new(null, null));
+
+    private JsonNode? Read(JsonElement json, Type declared, string pointer, Limits limits)
+    {
+        var type = Nullable.GetUnderlyingType(declared) ?? declared;
+        if (IsAuto(type))
+        {
+            if (json.ValueKind == JsonValueKind.String && json.ValueEquals("auto"))
+                return JsonValue.Create("auto");
+            return ReadScalar(json, type.GetGenericArguments()[0], pointer, limits with { OrAuto = " or \"auto\"" });
+        }
+        var info = options.GetTypeInfo(type);
+        if (info.PolymorphismOptions is { } polymorphism)
+            return ReadDerived(json, polymorphism, pointer);
+        return info.Kind switch
+        {
+            JsonTypeInfoKind.Object => ReadObject(json, info, pointer),
+            JsonTypeInfoKind.Dictionary => ReadDictionary(json, info, pointer, limits),
+            JsonTypeInfoKind.Enumerable => ReadList(json, info, pointer),
+            _ => ReadScalar(json, type, pointer, limits),
+        };
+    }
+
+    private JsonObject? ReadDerived(JsonElement json, JsonPolymorphismOptions polymorphism, string pointer)
+    {
+        var types = polymorphism.DerivedTypes.ToDictionary(derived => (string)derived.TypeDiscriminator!, derived => derived.DerivedType);
+        var name = json.ValueKind switch
+        {
+            JsonValueKind.String => json,
+            JsonValueKind.Object when json.TryGetProperty(Discriminator, out var member) => member,
+            _ => default,
+        };
+        var at = json.ValueKind == JsonValueKind.Object ? $"{pointer}/{Discriminator}" : pointer;
+        if (name.ValueKind != JsonValueKind.String)
+            return Fault<JsonObject>(at, name, "A type is required.", $"Give one of: {string.Join(", ", types.Keys.Order())}.");
+        if (Text(name, at) is not { } chosen)
+            return null;
+        if (!types.TryGetValue(chosen, out var type))
+            return Fault<JsonObject>(at, name, "There is no such type.", Suggest(chosen, types.Keys));
+        var sound = json.ValueKind == JsonValueKind.String ? [] : ReadObject(json, options.GetTypeInfo(type), pointer, Discriminator);
+        sound?.Insert(0, Discriminator, chosen);
+        return sound;
+    }
+
+    private JsonObject? ReadObject(JsonElement json, JsonTypeInfo info, string pointer, string? skip = null)
+    {
+        if (json.ValueKind != JsonValueKind.Object)
+            return Fault<JsonObject>(pointer, json, $"Expected an object, found {Kind(json)}.", $"Give an object with {string.Join(", ", info.Properties.Select(known => known.Name))}.");
+
+        var properties = info.Properties.ToDictionary(property => property.Name);
+        var sound = new JsonObject();
+        var seen = new HashSet<string>();
+        foreach (var (given, value) in Members(json, pointer))
+        {
+            var name = Renamed.GetValueOrDefault($"{pointer}/{Escape(given)}", given);
+            var at = $"{pointer}/{Escape(given)}";
+            if (!seen.Add(name))
+                Fault(at, value, name == given ? "This name stands here twice." : $"This is the old name of {name}, which stands here as well.", "Keep one of them.");
+            else if (Refused.TryGetValue(at, out var answer))
+                Fault(at, value, answer.Message, answer.Remedy);
+            else if (name != skip && !properties.ContainsKey(name))
+                Fault(at, value, "There is no such field.", Suggest(given, properties.Keys));
+            else if (name != skip)
+            {
+                if (name != given)
+                    _spelled[$"{pointer}/{name}"] = at;
+                if (ReadMember(value, properties[name], info, at) is { } node)
+                    sound[name] = node;
+            }
+        }
+        foreach (var missing in info.Properties.Where(property => property.IsRequired && !seen.Contains(property.Name)))
+            Fault($"{pointer}/{missing.Name}", default, "This field is required.", $"Add \"{missing.Name}\".");
+        return sound;
+    }
+
+    private JsonNode? ReadMember(JsonElement json, JsonPropertyInfo property, JsonTypeInfo owner, string pointer)
+    {
+        if (json.ValueKind != JsonValueKind.Null)
+            return Read(json, property.PropertyType, pointer, new(property, owner));
+        if (!property.IsSetNullable || property.PropertyType.IsValueType && Nullable.GetUnderlyingType(property.PropertyType) is null)
+            Fault(pointer, json, "null is no value here.", property.IsRequired ? "Give a value." : "Give a value, or leave the field out.");
+        return null;
+    }
+
+    private JsonObject? ReadDictionary(JsonElement json, JsonTypeInfo info, string pointer, Limits limits)
+    {
+        if (json.ValueKind != JsonValueKind.Object)
+            return Fault<JsonObject>(pointer, json, $"Expected an object, found {Kind(json)}.", "Give names and values: {\"name\": \"value\"}.");
+        var sound = new JsonObject();
+        foreach (var (name, value) in Members(json, pointer))
+        {
+            if (sound.ContainsKey(name))
+                Fault($"{pointer}/{Escape(name)}", value, "This name stands here twice.", "Keep one of them.");
+            else if (Read(value, info.ElementType!, $"{pointer}/{Escape(name)}", new(null, null)) is { } node)
+                sound[name] = node;
+        }
+        if (limits.Of<MaxLengthAttribute>() is { } most && sound.Count > most.Length)
+            return Fault<JsonObject>(pointer, default, $"{sound.Count} pairs are too many.", $"Give at most {most.Length}.");
+        return sound;
+    }
+
+    private JsonArray? ReadList(JsonElement json, JsonTypeInfo info, string pointer)
+    {
+        if (json.ValueKind != JsonValueKind.Array)
+            return Fault<JsonArray>(pointer, json, $"Expected a list, found {Kind(json)}.", "Give a list: [ … ].");
+        return [.. json.EnumerateArray().Select((element, index) => Read(element, info.ElementType!, $"{pointer}/{index}", new(null, null)))];
+    }
+
+    private JsonNode? ReadScalar(JsonElement json, Type type, string pointer, Limits limits)
+    {
+        if (type == typeof(string))
+            return json.ValueKind == JsonValueKind.String ? ReadText(json, pointer, limits) : Wrong(json, "a string", pointer, limits);
+        if (type == typeof(bool))
+            return json.ValueKind is JsonValueKind.True or JsonValueKind.False ? JsonValue.Create(json.GetBoolean()) : Wrong(json, "true or false", pointer, limits);
+        if (type.IsEnum)
+            return ReadEnum(json, type, pointer, limits);
+        if (json.ValueKind != JsonValueKind.Number)
+            return Wrong(json, "a number", pointer, limits);
+        if (type == typeof(double))
+            return Bounded(json.GetDouble(), json, pointer, limits);
+        return json.TryGetInt64(out var whole) && (type == typeof(long) || whole is >= int.MinValue and <= int.MaxValue)
+            ? Bounded(whole, json, pointer, limits)
+            : Fault<JsonNode>(pointer, json, $"Expected a whole number of {(type == typeof(long) ? 64 : 32)} bits.", Usual(limits, limits.Expected()));
+    }
+
+    private JsonNode? ReadEnum(JsonElement json, Type type, string pointer, Limits limits)
+    {
+        var names = Enum.GetValues(type).Cast<object>().Select(value => JsonSerializer.SerializeToElement(value, type, options).GetString()!).ToArray();
+        var allowed = $"Give one of: {string.Join(", ", names)}.";
+        if (json.ValueKind != JsonValueKind.String)
+            return Fault<JsonNode>(pointer, json, $"Expected a name, found {Kind(json)}.", Usual(limits, allowed));
+        if (Text(json, pointer) is not { } name)
+            return null;
+        return names.Contains(name) ? JsonValue.Create(name) : Fault<JsonNode>(pointer, json, "This is none of the allowed values.", Usual(limits, allowed));
+    }
+
+    private JsonNode? ReadText(JsonElement json, string pointer, Limits limits)
+    {
+        if (Text(json, pointer) is not { } text)
+            return null;
+        return limits.Of<LengthAttribute>() is not { } length || (text.Length >= length.MinimumLength && text.Length <= length.MaximumLength)
+            ? JsonValue.Create(text)
+            : Fault<JsonNode>(pointer, json, $"{text.Length} characters are out of bounds.", $"Give {length.MinimumLength} to {length.MaximumLength} characters.");
+    }
+
+    private JsonNode? Bounded(double number, JsonElement json, string pointer, Limits limits)
+    {
+        var denied = limits.Of<DeniedValuesAttribute>()?.Values.Any(value => Convert.ToDouble(value, CultureInfo.InvariantCulture) == number) == true;
+        if (!double.IsFinite(number) || denied || (limits.Of<RangeAttribute>() is { } range && !Within(number, range)))
+            return Fault<JsonNode>(pointer, json, "This number is out of bounds.", Usual(limits, limits.Expected()));
+        return JsonNode.Parse(json.GetRawText());
+    }
+
+    private static bool Within(double number, RangeAttribute range)
+    {
+        var (least, most) = (Convert.ToDouble(range.Minimum, CultureInfo.InvariantCulture), Convert.ToDouble(range.Maximum, CultureInfo.InvariantCulture));
+        return (range.MinimumIsExclusive ? number > least : number >= least) && (range.MaximumIsExclusive ? number < most : number <= most);
+    }
+
+    private IEnumerable<(string Name, JsonElement Value)> Members(JsonElement json, string pointer)
+    {
+        foreach (var member in json.EnumerateObject())
+        {
+            string? name = null;
+            try
+            {
+                name = member.Name;
+            }
+            catch (InvalidOperationException) // an unpaired surrogate escape
+            {
+            }
+            if (name is null || name.Contains('\0'))
+                Fault(pointer, default, "A field's name is no valid text.", "Remove NUL characters and unpaired surrogate escapes from it.");
+            else
+                yield return (name, member.Value);
+        }
+    }
+
+    /// <summary>Postgres stores neither NUL nor half a surrogate pair, though JSON can spell both.</summary>
+    private string? Text(JsonElement json, string pointer)
+    {
+        try
+        {
+            if (json.GetString() is { } text && !text.Contains('\0'))
+                return text;
+        }
+        catch (InvalidOperationException)
+        {
+        }
+        return Fault<string>(pointer, default, "This is no valid text.", "Remove NUL characters and unpaired surrogate escapes.");
+    }
+
+    private JsonNode? Wrong(JsonElement json, string expected, string pointer, Limits limits) =>
+        Fault<JsonNode>(pointer, json, $"Expected {expected}{limits.OrAuto}, found {Kind(json)}.", Usual(limits, limits.Expected() ?? $"Give {expected}{limits.OrAuto}."));
+
+    private static string Usual(Limits limits, string? allowed) =>
+        limits.Default is { } usual ? $"{allowed ?? "Give another value."} The default is {usual}." : allowed ?? "Give another value.";
+
+    private T? Fault<T>(string pointer, JsonElement value, string message, string remedy) where T : class
+    {
+        Fault(pointer, value, message, remedy);
+        return null;
+    }
+
+    private void Fault(string pointer, JsonElement value, string message, string remedy)
+    {
+        if (faults.All.Count < MostFaults)
+            faults.Add(pointer, value.ValueKind == JsonValueKind.Undefined ? null : value.GetRawText().Trim('"'), message, remedy);
+    }
+
+    /// <summary>The known name that takes the fewest changes, if it is at all like the given one; otherwise all of them.</summary>
+    private static string Suggest(string given, ICollection<string> known)
+    {
+        if (known.Count == 0)
+            return "Leave it out: nothing can be set here.";
+        var nearest = known.MinBy(name => Changes(given, name))!;
+        return given.Length <= 64 && Changes(given, nearest) <= Math.Max(2, given.Length / 3)
+            ? $"Did you mean {nearest}?"
+            : $"Known here: {string.Join(", ", known.Order())}.";
+    }
+
+    /// <summary>Levenshtein distance; texts beyond 64 characters are cut.</summary>
+    private static int Changes(string a, string b)
+    {
+        if (a.Length > 64)
+            a = a[..64];
+        var row = Enumerable.Range(0, b.Length + 1).ToArray();
+        for (var i = 1; i <= a.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= b.Length; j++)
+                (row[j], diagonal) = (Math.Min(Math.Min(row[j] + 1, row[j - 1] + 1), diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)), row[j]);
+        }
+        return row[^1];
+    }
+
+    private static bool IsAuto(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Auto<>);
+
+    /// <summary>A name as a part of a JSON pointer (RFC 6901).</summary>
+    public static string Escape(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+
+    private static string Kind(JsonElement json) => json.ValueKind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "a list",
+        JsonValueKind.String => "a string",
+        JsonValueKind.Number => "a number",
+        JsonValueKind.Null => "null",
+        _ => "true or false",
+    };
+
+    /// <summary>What a property says about its values.</summary>
+    private sealed record Limits(JsonPropertyInfo? Property, JsonTypeInfo? Owner)
+    {
+        public string OrAuto { get; init; } = "";
+
+        public object? Default => Property?.IsRequired == false && Owner?.CreateObject?.Invoke() is { } fresh && Property.Get?.Invoke(fresh) is { } usual
+            ? usual is bool or Enum ? JsonSerializer.Serialize(usual, Owner.Options).Trim('"') : FormattableString.Invariant($"{usual}")
+            : null;
+
+        public T? Of<T>() where T : Attribute => Property?.AttributeProvider?.GetCustomAttributes(typeof(T), true).FirstOrDefault() as T;
+
+        public string? Expected() => Of<RangeAttribute>() is not { } range ? null : string.Create(
+            CultureInfo.InvariantCulture,
+            $"Give a number {(range.MinimumIsExclusive ? "above" : "from")} {range.Minimum} {(range.MaximumIsExclusive ? "to below" : "to")} {range.Maximum}{Except()}{OrAuto}.");
+
+        private string Except() => Of<DeniedValuesAttribute>() is { } denied ? $", but not {string.Join(", ", denied.Values)}" : "";
+    }
+}

@@ -1,0 +1,162 @@
+using FineTuneService.Training.Models.Layers;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace FineTuneService.Training.Models;
+
+/// <summary>DistilBERT (Sanh et al. 2019, arXiv:1910.01108): BERT without segments and pooler, half the layers.</summary>
+[ModelType("distilbert")]
+public sealed record DistilBertConfig : PretrainedConfig
+{
+    public const double LayerNormEps = 1e-12;
+
+    public required int Dim { get; init; }
+    public required int HiddenDim { get; init; }
+    public required int NLayers { get; init; }
+    public required int NHeads { get; init; }
+    public required int MaxPositionEmbeddings { get; init; }
+    public string Activation { get; init; } = "gelu";
+    public double Dropout { get; init; } = 0.1;
+    public double AttentionDropout { get; init; } = 0.1;
+    public double SeqClassifDropout { get; init; } = 0.2;
+
+    public override int MaxLength => MaxPositionEmbeddings;
+
+    public override PretrainedModel ForSequenceClassification() => new DistilBertForSequenceClassification(this);
+}
+
+internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>
+{
+    private readonly Embedding word_embeddings, position_embeddings;
+    private readonly LayerNorm LayerNorm;
+    private readonly double _dropout;
+
+    public DistilBertEmbeddings(DistilBertConfig config) : base(nameof(DistilBertEmbeddings))
+    {
+        word_embeddings = new(config.VocabSize, config.Dim, config.PadTokenId);
+        position_embeddings = new(config.MaxPositionEmbeddings, config.Dim);
+        LayerNorm = new(config.Dim, DistilBertConfig.LayerNormEps);
+        _dropout = config.Dropout;
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor ids)
+    {
+        var positions = arange(ids.size(1), dtype: ScalarType.Int64, device: ids.device);
+        return functional.dropout(LayerNorm.call(word_embeddings.call(ids) + position_embeddings.call(positions)), _dropout, training);
+    }
+}
+
+internal sealed class DistilBertSelfAttention : Module<Tensor, Tensor?, Tensor>
+{
+    private readonly Linear q_lin, k_lin, v_lin, out_lin;
+    private readonly long _heads;
+    private readonly double _dropout;
+
+    public DistilBertSelfAttention(DistilBertConfig config) : base(nameof(DistilBertSelfAttention))
+    {
+        (q_lin, k_lin, v_lin, out_lin) = (new(config.Dim, config.Dim), new(config.Dim, config.Dim), new(config.Dim, config.Dim), new(config.Dim, config.Dim));
+        (_heads, _dropout) = (config.NHeads, config.AttentionDropout);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, Tensor? mask) =>
+        out_lin.call(Attention.Bidirectional(q_lin.call(hidden), k_lin.call(hidden), v_lin.call(hidden), _heads, mask, training ? _dropout : 0));
+}
+
+internal sealed class DistilBertFeedForward : Module<Tensor, Tensor>
+{
+    private readonly Linear lin1, lin2;
+    private readonly Func<Tensor, Tensor> _activation;
+    private readonly double _dropout;
+
+    public DistilBertFeedForward(DistilBertConfig config) : base(nameof(DistilBertFeedForward))
+    {
+        (lin1, lin2) = (new(config.Dim, config.HiddenDim), new(config.HiddenDim, config.Dim));
+        (_activation, _dropout) = (Activations.Named(config.Activation), config.Dropout);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden) => functional.dropout(lin2.call(_activation(lin1.call(hidden))), _dropout, training);
+}
+
+internal sealed class DistilBertBlock : Module<Tensor, Tensor?, Tensor>
+{
+    private readonly DistilBertSelfAttention attention;
+    private readonly LayerNorm sa_layer_norm, output_layer_norm;
+    private readonly DistilBertFeedForward ffn;
+
+    public DistilBertBlock(DistilBertConfig config) : base(nameof(DistilBertBlock))
+    {
+        attention = new(config);
+        sa_layer_norm = new(config.Dim, DistilBertConfig.LayerNormEps);
+        ffn = new(config);
+        output_layer_norm = new(config.Dim, DistilBertConfig.LayerNormEps);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, Tensor? mask)
+    {
+        var attended = sa_layer_norm.call(attention.call(hidden, mask) + hidden);
+        return output_layer_norm.call(ffn.call(attended) + attended);
+    }
+}
+
+internal sealed class DistilBertTransformer : Module<Tensor, Tensor?, Tensor>
+{
+    private readonly ModuleList<DistilBertBlock> layer;
+
+    public DistilBertTransformer(DistilBertConfig config) : base(nameof(DistilBertTransformer))
+    {
+        layer = new([.. Enumerable.Range(0, config.NLayers).Select(_ => new DistilBertBlock(config))]);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, Tensor? mask)
+    {
+        foreach (var block in layer)
+            hidden = block.call(hidden, mask);
+        return hidden;
+    }
+}
+
+internal sealed class DistilBertModel : Module<ModelInputs, Tensor>
+{
+    private readonly DistilBertEmbeddings embeddings;
+    private readonly DistilBertTransformer transformer;
+
+    public DistilBertModel(DistilBertConfig config) : base(nameof(DistilBertModel))
+    {
+        (embeddings, transformer) = (new(config), new(config));
+        RegisterComponents();
+    }
+
+    /// <returns>Hidden states of the last layer, <c>[batch, seq, dim]</c>.</returns>
+    public override Tensor forward(ModelInputs inputs) =>
+        transformer.call(embeddings.call(inputs.InputIds), Attention.PaddingMask(inputs.AttentionMask));
+}
+
+public sealed class DistilBertForSequenceClassification : PretrainedModel
+{
+    private readonly DistilBertModel distilbert;
+    private readonly Linear pre_classifier, classifier;
+    private readonly double _dropout;
+
+    public DistilBertForSequenceClassification(DistilBertConfig config) : base(config)
+    {
+        distilbert = new(config);
+        pre_classifier = new(config.Dim, config.Dim);
+        classifier = new(config.Dim, config.Labels.Count);
+        _dropout = config.SeqClassifDropout;
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(distilbert);
+
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var first = functional.relu(pre_classifier.call(distilbert.call(inputs).select(1, 0))); // [batch, dim]
+        return classifier.call(functional.dropout(first, _dropout, training));
+    }
+}

@@ -1,0 +1,81 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Tasks;
+
+namespace FineTuneService.Training.Models;
+
+/// <summary>A family's config.json; the family's record adds its own fields and builds its models.</summary>
+public abstract record PretrainedConfig
+{
+    private static readonly JsonSerializerOptions Json = new(SnakeCaseJson.Options) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip };
+
+    public required string ModelType { get; init; }
+    public required int VocabSize { get; init; }
+    public int? PadTokenId { get; init; }
+    public double InitializerRange { get; init; } = 0.02;
+
+    [JsonPropertyName("id2label")]
+    public IReadOnlyDictionary<string, string>? LabelsById { get; init; }
+    public ProblemType? ProblemType { get; init; }
+
+    /// <summary>Positions that a text may fill, special tokens included.</summary>
+    [JsonIgnore]
+    public abstract int MaxLength { get; }
+
+    /// <summary>config.json as it was read, so that what we do not know survives a round trip.</summary>
+    [JsonIgnore]
+    public JsonObject Source { get; private init; } = [];
+
+    /// <summary>Class names in the order of the logits; transformers' default of two where none are given.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<string> Labels => LabelsById is null
+        ? ["LABEL_0", "LABEL_1"]
+        : [.. Enumerable.Range(0, LabelsById.Count).Select(id => LabelsById[id.ToString(System.Globalization.CultureInfo.InvariantCulture)])];
+
+    /// <summary>A model whose logits are <c>[batch, labels]</c>.</summary>
+    /// <exception cref="FaultException">When the family has no such head.</exception>
+    public virtual PretrainedModel ForSequenceClassification() => throw NoHead("sequence-classification");
+
+    /// <exception cref="FaultException">When the file is missing, not JSON, of an unknown family or lacks a field.</exception>
+    public static PretrainedConfig Read(string folder)
+    {
+        var path = Path.Combine(folder, "config.json");
+        if (!File.Exists(path))
+            throw new FaultException(path, null, "There is no config.json in this folder.", "Give the folder of a Hugging Face model: config.json, model.safetensors and tokenizer files.");
+        try
+        {
+            var source = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new JsonException("Not a JSON object.");
+            var modelType = source["model_type"]?.GetValue<string>();
+            if (modelType is null || !Catalog.Models.TryGetValue(modelType, out var type))
+                throw new FaultException($"{path}#/model_type", modelType, "This model family is not known here.", $"Known: {string.Join(", ", Catalog.Models.Keys.Order())}.");
+            var config = (PretrainedConfig)source.Deserialize(type, Json)!;
+            return config with { Source = source };
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            throw new FaultException(path, null, $"config.json cannot be read: {error.Message}", "Fetch the file again from its origin.");
+        }
+    }
+
+    /// <summary>config.json as transformers' <c>save_pretrained</c> would write it for this model.</summary>
+    public JsonObject ToJson(string architecture)
+    {
+        var json = (JsonObject)Source.DeepClone();
+        json["architectures"] = new JsonArray(architecture);
+        json["dtype"] = "float32";
+        json.Remove("torch_dtype");
+        if (LabelsById is not null)
+        {
+            json["id2label"] = new JsonObject(Labels.Select((label, id) => KeyValuePair.Create(id.ToString(System.Globalization.CultureInfo.InvariantCulture), (JsonNode?)label)));
+            json["label2id"] = new JsonObject(Labels.Select((label, id) => KeyValuePair.Create(label, (JsonNode?)id)));
+        }
+        if (ProblemType is { } problemType)
+            json["problem_type"] = JsonSerializer.SerializeToNode(problemType, Json);
+        return json;
+    }
+
+    protected FaultException NoHead(string head) =>
+        new("/base_model", ModelType, $"The family '{ModelType}' has no {head} head here.", "Choose another base model or another task.");
+}

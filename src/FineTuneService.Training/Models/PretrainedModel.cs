@@ -1,0 +1,49 @@
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace FineTuneService.Training.Models;
+
+/// <summary>What a batch gives to a model.</summary>
+/// <param name="InputIds"><c>[batch, seq]</c>, int64.</param>
+/// <param name="AttentionMask"><c>[batch, seq]</c>, 1 for tokens and 0 for padding; null when nothing is padded.</param>
+/// <param name="TokenTypeIds"><c>[batch, seq]</c>, 0 for the first text and 1 for the second; null when all are 0.</param>
+public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask = null, Tensor? TokenTypeIds = null);
+
+/// <summary>
+/// A transformers model with its head. Fields carry the hub's names, so the state dict is the layout of model.safetensors.
+/// Weights are allocated but not set: load them, or call <see cref="InitializeWeights"/>.
+/// </summary>
+public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInputs, Tensor>("model")
+{
+    public PretrainedConfig Config => config;
+
+    /// <summary>The field that holds the model without its head, such as <c>bert</c>. Checkpoints of the bare model lack this prefix.</summary>
+    public abstract string BaseModelPrefix { get; }
+
+    /// <summary>True for a tensor that a pre-trained checkpoint may lack, because the task brings it anew.</summary>
+    public virtual bool IsNewForTask(string key) => !key.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal);
+
+    /// <summary>
+    /// Sets the tensors of <paramref name="keys"/> as transformers does: matrices from N(0, initializer_range), biases 0, norm weights 1, padding rows 0.
+    /// </summary>
+    public void InitializeWeights(IReadOnlySet<string> keys, Generator generator)
+    {
+        using var _ = no_grad();
+        foreach (var (path, module) in named_modules())
+            foreach (var (name, parameter) in module.named_parameters(recurse: false))
+                if (keys.Contains($"{path}.{name}"))
+                    Initialize(module, name, parameter, generator);
+    }
+
+    private void Initialize(Module module, string name, Tensor parameter, Generator generator)
+    {
+        if (name == "bias")
+            parameter.zero_();
+        else if (module is LayerNorm)
+            parameter.fill_(1);
+        else
+            parameter.normal_(0, config.InitializerRange, generator);
+        if (module is Embedding { PaddingIndex: { } padding })
+            parameter[padding].zero_();
+    }
+}

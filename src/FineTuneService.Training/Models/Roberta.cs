@@ -1,0 +1,95 @@
+using FineTuneService.Training.Models.Layers;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace FineTuneService.Training.Models;
+
+/// <summary>RoBERTa (Liu et al. 2019, arXiv:1907.11692): BERT's encoder; positions count from the padding id + 1, and padding has none.</summary>
+[ModelType("roberta")]
+public sealed record RobertaConfig : BertConfig
+{
+    public int PaddingIndex => PadTokenId ?? 1;
+
+    public override int MaxLength => MaxPositionEmbeddings - PaddingIndex - 1;
+
+    public override PretrainedModel ForSequenceClassification() => new RobertaForSequenceClassification(this);
+}
+
+internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>
+{
+    private readonly Embedding word_embeddings, position_embeddings, token_type_embeddings;
+    private readonly LayerNorm LayerNorm;
+    private readonly int _padding;
+    private readonly double _dropout;
+
+    public RobertaEmbeddings(RobertaConfig config) : base(nameof(RobertaEmbeddings))
+    {
+        word_embeddings = new(config.VocabSize, config.HiddenSize, config.PaddingIndex);
+        position_embeddings = new(config.MaxPositionEmbeddings, config.HiddenSize, config.PaddingIndex);
+        token_type_embeddings = new(config.TypeVocabSize, config.HiddenSize);
+        LayerNorm = new(config.HiddenSize, config.LayerNormEps);
+        (_padding, _dropout) = (config.PaddingIndex, config.HiddenDropoutProb);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var tokens = inputs.InputIds.ne(_padding).to(ScalarType.Int64);
+        var positions = cumsum(tokens, 1) * tokens + _padding; // [batch, seq]
+        var types = inputs.TokenTypeIds ?? zeros_like(inputs.InputIds);
+        var sum = word_embeddings.call(inputs.InputIds) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden]
+        return functional.dropout(LayerNorm.call(sum), _dropout, training);
+    }
+}
+
+internal sealed class RobertaModel : Module<ModelInputs, Tensor>
+{
+    private readonly RobertaEmbeddings embeddings;
+    private readonly BertEncoder encoder;
+
+    public RobertaModel(RobertaConfig config) : base(nameof(RobertaModel))
+    {
+        (embeddings, encoder) = (new(config), new(config));
+        RegisterComponents();
+    }
+
+    /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
+    public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), Attention.PaddingMask(inputs.AttentionMask));
+}
+
+/// <summary>Two layers over the first token (<c>&lt;s&gt;</c>), <c>[batch, seq, hidden] → [batch, labels]</c>.</summary>
+internal sealed class RobertaClassificationHead : Module<Tensor, Tensor>
+{
+    private readonly Linear dense, out_proj;
+    private readonly double _dropout;
+
+    public RobertaClassificationHead(RobertaConfig config) : base(nameof(RobertaClassificationHead))
+    {
+        dense = new(config.HiddenSize, config.HiddenSize);
+        out_proj = new(config.HiddenSize, config.Labels.Count);
+        _dropout = config.ClassifierDropout ?? config.HiddenDropoutProb;
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden)
+    {
+        var first = functional.dropout(hidden.select(1, 0), _dropout, training);
+        return out_proj.call(functional.dropout(tanh(dense.call(first)), _dropout, training));
+    }
+}
+
+public sealed class RobertaForSequenceClassification : PretrainedModel
+{
+    private readonly RobertaModel roberta;
+    private readonly RobertaClassificationHead classifier;
+
+    public RobertaForSequenceClassification(RobertaConfig config) : base(config)
+    {
+        (roberta, classifier) = (new(config), new(config));
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(roberta);
+
+    public override Tensor forward(ModelInputs inputs) => classifier.call(roberta.call(inputs));
+}

@@ -1,0 +1,45 @@
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Native;
+
+/// <summary>
+/// ATen operators that TorchSharp does not bind, reached through TorchScript.
+/// A faulty source aborts the process, so it is constant and every function has a test.
+/// </summary>
+internal static class TorchScript
+{
+    private const string Source = """
+        def embedding(weight, ids, padding_idx: int):
+            return torch.embedding(weight, ids, padding_idx)
+
+        def global_norm(grads: List[Tensor]):
+            return torch.linalg_vector_norm(torch.stack(torch._foreach_norm(grads, 2.0)))
+
+        def scale_(tensors: List[Tensor], factor):
+            torch._foreach_mul_(tensors, factor)
+
+        def adamw_(params: List[Tensor], grads: List[Tensor], exp_avg: List[Tensor], exp_avg_sq: List[Tensor], steps: List[Tensor],
+                   lr: float, beta1: float, beta2: float, weight_decay: float, eps: float):
+            torch._foreach_add_(steps, 1)
+            torch._fused_adamw_(params, grads, exp_avg, exp_avg_sq, [], steps,
+                                lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
+
+        """; // TorchScript's parser wants the last line ended.
+
+    private static readonly jit.CompilationUnit Functions = jit.compile(Source);
+
+    /// <summary>Rows of <paramref name="weight"/>; row <paramref name="paddingIndex"/> (−1: none) takes no gradient.</summary>
+    public static Tensor Embedding(Tensor weight, Tensor ids, int paddingIndex) => Functions.invoke<Tensor>("embedding", weight, ids, paddingIndex);
+
+    /// <summary>L2 norm over all tensors together, a scalar on their device.</summary>
+    public static Tensor GlobalNorm(Tensor[] tensors) => Functions.invoke<Tensor>("global_norm", (object)tensors);
+
+    /// <summary>Multiplies all tensors in place by one scalar tensor.</summary>
+    public static void Scale(Tensor[] tensors, Tensor factor) => Functions.invoke("scale_", tensors, factor);
+
+    /// <summary>One AdamW step over all tensors in one kernel (Loshchilov and Hutter 2019, arXiv:1711.05101).</summary>
+    public static void AdamW(
+        Tensor[] parameters, Tensor[] gradients, Tensor[] expAvg, Tensor[] expAvgSq, Tensor[] steps,
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
+        Functions.invoke("adamw_", parameters, gradients, expAvg, expAvgSq, steps, learningRate, beta1, beta2, weightDecay, epsilon);
+}

@@ -1,0 +1,150 @@
+using System.Globalization;
+using System.Text.Json;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Methods;
+
+namespace FineTuneService.Training;
+
+/// <summary>What is known of the data and the model when a specification is resolved; null where it is not.</summary>
+public sealed record SpecFacts
+{
+    /// <summary>Rows of the training file.</summary>
+    public long? TrainRows { get; init; }
+
+    /// <summary>Columns of the training file, in their order.</summary>
+    public IReadOnlyList<string>? Columns { get; init; }
+
+    /// <summary>Tokens that the model reads at most, special tokens included.</summary>
+    public int? MaxPositions { get; init; }
+
+    /// <summary>Weights of the model.</summary>
+    public long? Parameters { get; init; }
+}
+
+/// <summary>A value that the service chose, and why.</summary>
+/// <param name="Pointer">JSON pointer into the resolved specification.</param>
+public sealed record Resolution(string Pointer, JsonElement Value, string Reason);
+
+public sealed record ResolvedSpec(JobSpec Spec, IReadOnlyList<Resolution> Resolutions);
+
+/// <summary>Puts a value in place of every <c>auto</c> and of every default that depends on data or model. Resolving the result again changes nothing.</summary>
+public sealed class SpecResolver
+{
+    private static readonly string[] TextColumns = ["text", "sentence", "content", "sentence1", "premise", "question"];
+    private static readonly string[] LabelColumns = ["label", "labels", "category", "intent", "class", "target", "score"];
+
+    /// <summary>Attention's cost grows with the square of the length, and few texts to classify are longer.</summary>
+    private const int UsualMaxLength = 512;
+
+    private readonly SpecFacts _facts;
+    private readonly FaultList _faults = new();
+    private readonly List<Resolution> _resolutions = [];
+
+    private SpecResolver(SpecFacts facts) => _facts = facts;
+
+    /// <exception cref="FaultException">When a column is missing, or the model reads fewer tokens than asked for.</exception>
+    public static ResolvedSpec Resolve(JobSpec spec, SpecFacts facts)
+    {
+        var resolver = new SpecResolver(facts);
+        var method = spec.Method ?? resolver.Choose<MethodConfig>("/method", new FullFineTuningConfig(), "Every weight is trained unless a method is named.");
+        var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
+        var resolved = spec with
+        {
+            Method = method,
+            Dataset = resolver.Columns(spec.Dataset),
+            Training = resolver.Evaluation(resolver.Training(spec.Training, method), hasValidation),
+        };
+        resolver._faults.ThrowIfAny();
+        return new(resolved, resolver._resolutions);
+    }
+
+    /// <summary>Only the columns; see <see cref="Resolve"/>.</summary>
+    /// <exception cref="FaultException">When a column is missing.</exception>
+    public static DatasetSpec ResolveColumns(DatasetSpec data, IReadOnlyList<string> columns)
+    {
+        var resolver = new SpecResolver(new SpecFacts { Columns = columns });
+        var resolved = resolver.Columns(data);
+        resolver._faults.ThrowIfAny();
+        return resolved;
+    }
+
+    private DatasetSpec Columns(DatasetSpec data) => _facts.Columns is null ? data : data with
+    {
+        TextColumn = Column("/dataset/text_column", data.TextColumn, TextColumns),
+        TextPairColumn = data.TextPairColumn is null ? null : Column("/dataset/text_pair_column", data.TextPairColumn, []),
+        LabelColumn = Column("/dataset/label_column", data.LabelColumn, LabelColumns),
+    };
+
+    private string? Column(string pointer, string? given, string[] usual)
+    {
+        var columns = _facts.Columns!;
+        var remedy = $"Name one of the columns: {string.Join(", ", columns)}.";
+        if (given is not null)
+            _faults.Require(columns.Contains(given), pointer, given, "The training data has no such column.", remedy);
+        else if (usual.FirstOrDefault(columns.Contains) is { } guess)
+            return Choose(pointer, guess, $"The first column that exists of {string.Join(", ", usual)}.");
+        else
+            _faults.Add(pointer, null, $"None of the usual columns exists ({string.Join(", ", usual)}).", remedy);
+        return given;
+    }
+
+    private TrainingArguments Training(TrainingArguments training, MethodConfig method)
+    {
+        var rows = _facts.TrainRows ?? 0;
+        if (training.MaxLength.Value > _facts.MaxPositions)
+            _faults.Add(
+                "/training/max_length", training.MaxLength.Value, $"The model reads at most {_facts.MaxPositions} tokens.", $"Give at most {_facts.MaxPositions}, or auto.");
+        return training with
+        {
+            NumTrainEpochs = training.NumTrainEpochs.Value ?? Choose(
+                "/training/num_train_epochs", rows switch { < 1_000 => 10.0, < 10_000 => 5.0, _ => 3.0 },
+                $"By the number of rows ({rows}): 10 below 1000, 5 below 10000, then 3."),
+            PerDeviceTrainBatchSize = training.PerDeviceTrainBatchSize.Value ?? Choose(
+                "/training/per_device_train_batch_size", rows switch { < 1_000 => 8, < 10_000 => 16, _ => 32 },
+                $"By the number of rows ({rows}): 8 below 1000, 16 below 10000, then 32."),
+            MaxLength = training.MaxLength.Value ?? Choose(
+                "/training/max_length", Math.Min(UsualMaxLength, _facts.MaxPositions ?? UsualMaxLength),
+                $"The model's limit ({_facts.MaxPositions?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}), at most {UsualMaxLength}."),
+            LearningRate = training.LearningRate.Value ?? Choose(
+                "/training/learning_rate", LearningRate(method),
+                "By method and size: 2e-4 for adapters; for all weights 3e-4 below 20 million, 5e-5 below 200 million or where the size is unknown, then 2e-5."),
+            DataSeed = training.DataSeed ?? Choose("/training/data_seed", training.Seed, "The same as seed."),
+        };
+    }
+
+    private double LearningRate(MethodConfig method) => method is not FullFineTuningConfig ? 2e-4 : _facts.Parameters switch
+    {
+        < 20_000_000 => 3e-4,
+        null or < 200_000_000 => 5e-5,
+        _ => 2e-5,
+    };
+
+    private TrainingArguments Evaluation(TrainingArguments training, bool hasValidation)
+    {
+        const string NoRows = "There are no validation rows.";
+        if (!hasValidation && training.EvalStrategy != IntervalStrategy.No)
+            training = training with { EvalStrategy = Choose("/training/eval_strategy", IntervalStrategy.No, NoRows) };
+        if (!hasValidation && training.EvalOnStart)
+            training = training with { EvalOnStart = Choose("/training/eval_on_start", false, NoRows) };
+        if (training.EvalStrategy == IntervalStrategy.No && training.LoadBestModelAtEnd)
+            training = training with { LoadBestModelAtEnd = Choose("/training/load_best_model_at_end", false, "Without evaluations no model is the best.") };
+        if (training.EvalStrategy == IntervalStrategy.Steps && training.EvalSteps is null)
+            training = training with { EvalSteps = Choose("/training/eval_steps", training.LoggingSteps, "The same as logging_steps.") };
+        if (training.EvalStrategy == IntervalStrategy.No)
+            return training;
+
+        var metric = training.MetricForBestModel ?? Choose("/training/metric_for_best_model", "loss", "Unless named, the best model has the lowest evaluation loss.");
+        var isLoss = metric.EndsWith("loss", StringComparison.Ordinal);
+        return training with
+        {
+            MetricForBestModel = metric,
+            GreaterIsBetter = training.GreaterIsBetter ?? Choose("/training/greater_is_better", !isLoss, "A loss should fall, any other metric rise."),
+        };
+    }
+
+    private T Choose<T>(string pointer, T value, string reason)
+    {
+        _resolutions.Add(new(pointer, JsonSerializer.SerializeToElement(value, Catalog.Json), reason));
+        return value;
+    }
+}

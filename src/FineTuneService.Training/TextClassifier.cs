@@ -1,0 +1,67 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tasks;
+using FineTuneService.Training.Tokenization;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training;
+
+/// <summary>A fine-tuned classifier, warm: texts in, probabilities out.</summary>
+public sealed class TextClassifier : IDisposable
+{
+    private const int BatchSize = 32;
+
+    private readonly PretrainedModel _model;
+    private readonly Tokenizer _tokenizer;
+    private readonly Device _device;
+
+    /// <exception cref="FaultException">When the folder holds no classifier: a head drawn at random would answer, and mean nothing.</exception>
+    public TextClassifier(string folder, Device device)
+    {
+        _device = device;
+        _tokenizer = Tokenizer.Load(folder);
+        _model = PretrainedConfig.Read(folder).ForSequenceClassification();
+        var loaded = PretrainedFolder.LoadWeights(folder, _model, seed: 0);
+        if (loaded.NewKeys.Count > 0)
+            throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "This model has no trained classification head.", "Fine-tune it for text-classification first, or give a checkpoint of such a job.");
+        _model.to(device);
+        _model.eval();
+    }
+
+    public IReadOnlyList<string> Labels => _model.Config.Labels;
+
+    public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) =>
+        [.. inputs.Chunk(BatchSize).SelectMany(Predict)];
+
+    public void Dispose() => _model.Dispose();
+
+    private Prediction[] Predict(PredictInput[] inputs)
+    {
+        using var _ = inference_mode();
+        using var scope = NewDisposeScope();
+        Encoding[] encodings = [.. inputs.Select(input => _tokenizer.Encode(input.Text, input.TextPair, maxLength: _model.Config.MaxLength))];
+        var batch = TokenizedTexts.Pad(encodings, _tokenizer.PadTokenId ?? 0, withTypes: inputs.Any(input => input.TextPair is not null));
+        var logits = _model.call(new(batch.InputIds.to(_device), batch.AttentionMask?.to(_device), batch.TokenTypeIds?.to(_device))).to(ScalarType.Float32); // [batch, labels]
+        var problemType = _model.Config.ProblemType ?? ProblemType.SingleLabelClassification;
+        var scores = problemType switch
+        {
+            ProblemType.SingleLabelClassification => nn.functional.softmax(logits, -1),
+            ProblemType.MultiLabelClassification => sigmoid(logits),
+            _ => logits,
+        };
+        var rows = scores.cpu().contiguous().data<float>().ToArray().Chunk(Labels.Count);
+        return [.. rows.Zip(encodings, (row, encoding) => Describe(problemType, row) with { TruncatedTokens = encoding.TruncatedTokens })];
+    }
+
+    private Prediction Describe(ProblemType problemType, float[] scores)
+    {
+        if (problemType == ProblemType.Regression)
+            return new Prediction { Value = scores[0] };
+        var probabilities = Labels.Zip(scores, (label, score) => KeyValuePair.Create(label, (double)score)).ToDictionary();
+        return problemType == ProblemType.MultiLabelClassification
+            ? new Prediction { Labels = [.. Labels.Where(label => probabilities[label] >= 0.5)], Probabilities = probabilities }
+            : new Prediction { Label = Labels[Array.IndexOf(scores, scores.Max())], Probabilities = probabilities };
+    }
+}

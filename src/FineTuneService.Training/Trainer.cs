@@ -1,0 +1,234 @@
+using System.Diagnostics;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Callbacks;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Optimization;
+using FineTuneService.Training.Tasks;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training;
+
+/// <summary>What a run consists of; <c>TrainingRun</c> puts it together.</summary>
+public sealed record TrainerParts(
+    PretrainedModel Model,
+    TrainingTask Task,
+    TrainingArguments Arguments,
+    StepPlan Plan,
+    AdamW Optimizer,
+    Checkpoint Checkpoint,
+    CheckpointStore Store,
+    IReadOnlyList<TrainerCallback> Callbacks,
+    Device Device,
+    Action<TrainingEvent> Emit,
+    TimeProvider Clock);
+
+/// <summary>
+/// The loop. After each step, and once before the first: log? evaluate? save? stop? Then the next step.
+/// So the end of the run needs no second copy of evaluating and saving, and a checkpoint always holds the state between two steps.
+/// </summary>
+public sealed class Trainer(TrainerParts parts)
+{
+    private readonly TrainerControl _control = new(parts.Emit);
+    private readonly TrainingStep _trainingStep = new(parts.Model, parts.Task.LossSum, parts.Optimizer, parts.Arguments.MaxGradNorm);
+    private TrainerState _state = new();
+    private Pace _pace = new();
+
+    private TrainingArguments Arguments => parts.Arguments;
+
+    private StepPlan Plan => parts.Plan;
+
+    private string MetricForBest => MetricFor(Arguments);
+
+    /// <summary>Name of the evaluation metric by which checkpoints are compared.</summary>
+    public static string MetricFor(TrainingArguments arguments)
+    {
+        var name = arguments.MetricForBestModel ?? "loss";
+        return name.StartsWith("eval_", StringComparison.Ordinal) ? name : "eval_" + name;
+    }
+
+    /// <summary>Trains from the newest checkpoint of the run, or from the start, to the end of the plan or until <paramref name="stop"/>.</summary>
+    /// <returns>True when the plan was fulfilled (or a callback ended it), false when it was stopped and can be resumed.</returns>
+    public bool Train(CancellationToken stop)
+    {
+        var resumedAt = Resume();
+        _pace = new Pace { Since = parts.Clock.GetTimestamp() };
+        parts.Model.train();
+        var lossSinceLog = tensor(_state.Resume.LossSinceLog, dtype: ScalarType.Float64, device: parts.Device);
+        foreach (var microBatches in StepsAndOneMore())
+        {
+            var step = _state.GlobalStep;
+            if (step != resumedAt)
+            {
+                if (Plan.EvaluationIsDue(step))
+                    Evaluate();
+                var ends = step == Plan.TotalSteps || _control.ShouldTrainingStop;
+                if (Plan.SaveIsDue(step) || ends || (stop.IsCancellationRequested && step > 0))
+                    Save(final: ends, lossSinceLog);
+                if (ends)
+                    return Finish();
+            }
+            if (step == Plan.TotalSteps)
+                return Finish();
+            if (stop.IsCancellationRequested)
+                return Stopped();
+
+            using var scope = NewDisposeScope();
+            // Seeded per step, the noise of dropout is a function of seed and step: nothing to save, on any device.
+            manual_seed(unchecked((Arguments.Seed * 1_000_003) + step));
+            var learningRate = Plan.LearningRate(step);
+            var (loss, gradNorm) = _trainingStep.Run([.. microBatches!.Select(batch => batch.To(parts.Device))], learningRate);
+            lossSinceLog.add_(loss);
+
+            _state.GlobalStep++;
+            _state.Resume.StepsSinceLog++;
+            _state.Epoch = Plan.Epoch(_state.GlobalStep);
+            _state.NumInputTokensSeen += microBatches!.Sum(batch => batch.Tokens);
+            _state.Resume.EvaluatedHere = null;
+            _pace.Count(microBatches!);
+            foreach (var batch in microBatches!)
+                batch.Dispose();
+            if (Plan.LogIsDue(_state.GlobalStep))
+                Log(lossSinceLog, gradNorm, learningRate);
+            foreach (var callback in parts.Callbacks)
+                callback.OnStepEnd(_state, _control);
+        }
+        throw new UnreachableException();
+    }
+
+    /// <summary>The remaining steps' micro-batches, and null once more, for what is due after the last.</summary>
+    private IEnumerable<IReadOnlyList<Batch>?> StepsAndOneMore() =>
+        DataLoader.TrainingSteps(parts.Task.Train, Arguments, Plan, _state.GlobalStep).Append<IReadOnlyList<Batch>?>(null);
+
+    /// <returns>The step of the checkpoint that training continues from, or null.</returns>
+    private int? Resume()
+    {
+        var latest = parts.Store.Latest(refused => _control.Note("warning", "checkpoint_damaged", refused));
+        if (latest is { } step)
+        {
+            _state = parts.Checkpoint.Load(step, parts.Model, parts.Optimizer);
+            foreach (var callback in parts.Callbacks)
+                if (_state.StatefulCallbacks[callback.Name] is { } saved)
+                    callback.LoadState(saved);
+        }
+        var (truncatedRows, truncatedTokens) = parts.Task.Truncated;
+        Emit(new RunStarted
+        {
+            TotalSteps = Plan.TotalSteps,
+            TrainRows = parts.Task.Train.Count,
+            ValidationRows = parts.Task.Validation?.Count ?? 0,
+            TrainableParameters = parts.Model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()),
+            TotalParameters = parts.Model.parameters().Sum(parameter => parameter.numel()),
+            Device = parts.Device.ToString(),
+            TruncatedRows = truncatedRows,
+            TruncatedTokens = truncatedTokens,
+        });
+        return latest;
+    }
+
+    private void Log(Tensor lossSinceLog, Tensor gradNorm, double learningRate)
+    {
+        var metrics = new Dictionary<string, double>
+        {
+            ["loss"] = lossSinceLog.ToDouble() / _state.Resume.StepsSinceLog,
+            ["grad_norm"] = gradNorm.ToDouble(),
+            ["learning_rate"] = learningRate,
+        };
+        lossSinceLog.zero_();
+        _state.Resume.StepsSinceLog = 0;
+        _state.Log(metrics);
+        var (samples, tokens, secondsPerStep) = _pace.Read(parts.Clock);
+        metrics["samples_per_second"] = samples;
+        metrics["tokens_per_second"] = tokens;
+        metrics["resident_bytes"] = Environment.WorkingSet;
+        Emit(new StepLogged { Metrics = metrics, EtaSeconds = secondsPerStep * (Plan.TotalSteps - _state.GlobalStep) });
+    }
+
+    private void Evaluate()
+    {
+        if (parts.Task.Validation is not { } validation)
+            return;
+        var scores = Score(validation, "eval_");
+        _state.Resume.EvaluatedHere = new(scores.Metrics);
+        _state.Log(scores.Metrics);
+        Emit(new Evaluated { Split = "validation", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
+        if (_state.GlobalStep == 0)
+            return; // What the base model scores is for comparison only.
+        foreach (var callback in parts.Callbacks)
+            callback.OnEvaluate(_state, scores.Metrics, _control);
+    }
+
+    private void Save(bool final, Tensor lossSinceLog)
+    {
+        var step = _state.GlobalStep;
+        _state.Resume.LossSinceLog = lossSinceLog.ToDouble();
+        var best = IsBest();
+        if (best)
+            (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = (step, _state.Resume.EvaluatedHere![MetricForBest], $"checkpoint-{step}");
+        (_state.MaxSteps, _state.NumTrainEpochs, _state.TrainBatchSize) = (Plan.TotalSteps, Arguments.NumTrainEpochs.Resolved, Arguments.PerDeviceTrainBatchSize.Resolved);
+        foreach (var callback in parts.Callbacks)
+            if (callback.SaveState() is { } saved)
+                _state.StatefulCallbacks[callback.Name] = saved;
+        var bytes = parts.Store.Save(step, folder => parts.Checkpoint.Write(folder, _state, parts.Model, parts.Optimizer));
+        Emit(new CheckpointSaved
+        {
+            Path = $"checkpoints/checkpoint-{step}",
+            Bytes = bytes,
+            Best = best,
+            Final = final,
+            Metrics = _state.Resume.EvaluatedHere ?? [],
+        });
+        foreach (var deleted in parts.Store.Prune(Arguments.SaveTotalLimit, Arguments.LoadBestModelAtEnd ? _state.BestGlobalStep : null))
+            parts.Emit(new CheckpointDeleted { Path = $"checkpoints/checkpoint-{deleted}", Step = deleted, Epoch = Plan.Epoch(deleted) });
+    }
+
+    private bool IsBest()
+    {
+        if (_state.Resume.EvaluatedHere is null)
+            return false;
+        if (!_state.Resume.EvaluatedHere.TryGetValue(MetricForBest, out var value))
+            throw new FaultException("/training/metric_for_best_model", MetricForBest, "The task has no such metric.", $"Choose one of: {string.Join(", ", _state.Resume.EvaluatedHere.Keys)}.");
+        return _state.BestMetric is not { } best || (Arguments.GreaterIsBetter == true ? value > best : value < best);
+    }
+
+    /// <summary>Scores the test split with the weights that are the result, and closes the log.</summary>
+    private bool Finish()
+    {
+        if (Arguments.LoadBestModelAtEnd && _state.BestGlobalStep is { } best && best != _state.GlobalStep)
+            parts.Checkpoint.LoadWeights(best, parts.Model);
+        var metrics = new Dictionary<string, double>(_state.Resume.EvaluatedHere ?? []);
+        if (parts.Task.Test is { } test)
+        {
+            var scores = Score(test, "test_");
+            Emit(new Evaluated { Split = "test", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
+            foreach (var (name, value) in scores.Metrics)
+                metrics[name] = value;
+        }
+        Emit(new RunSucceeded
+        {
+            FinalStep = _state.GlobalStep,
+            BestStep = _state.BestGlobalStep,
+            BestMetricName = _state.BestGlobalStep is null ? null : MetricForBest,
+            BestMetric = _state.BestMetric,
+            Metrics = metrics,
+        });
+        return true;
+    }
+
+    private bool Stopped()
+    {
+        Emit(new RunStopped { Reason = $"Stopped on request after step {_state.GlobalStep}." });
+        return false;
+    }
+
+    private Scores Score(ExampleSet rows, string prefix)
+    {
+        var started = parts.Clock.GetTimestamp();
+        var scores = Evaluation.Run(parts.Model, parts.Task, rows, Arguments.PerDeviceEvalBatchSize, parts.Device, prefix, parts.Clock);
+        _pace.Exclude(parts.Clock.GetElapsedTime(started));
+        return scores;
+    }
+
+    private void Emit(TrainingEvent happened) => parts.Emit(happened with { Step = _state.GlobalStep, Epoch = _state.Epoch });
+}

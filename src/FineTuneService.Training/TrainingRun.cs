@@ -1,0 +1,72 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Callbacks;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Optimization;
+using FineTuneService.Training.Tasks;
+using FineTuneService.Training.Tokenization;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training;
+
+/// <summary>From the job.json of a run's folder to a <see cref="Training.Trainer"/> that is ready to train, or to go on.</summary>
+public sealed class TrainingRun : IDisposable
+{
+    private readonly PretrainedModel _model;
+    private readonly AdamW _optimizer;
+
+    private TrainingRun(Trainer trainer, PretrainedModel model, AdamW optimizer) => (Trainer, _model, _optimizer) = (trainer, model, optimizer);
+
+    public Trainer Trainer { get; }
+
+    /// <exception cref="FaultException">When specification, model, tokenizer or data have faults; no device time was used.</exception>
+    public static TrainingRun Prepare(RunFolder folder, Device device, Action<TrainingEvent> emit, TimeProvider clock)
+    {
+        if (!File.Exists(folder.Job))
+            throw new FaultException(folder.Job, null, "There is no job.json in the run's folder.", "Put one there (samples/jobs has some to copy).");
+        var spec = InFolder(JobSpecReader.Read(File.ReadAllBytes(folder.Job)), folder.Path);
+        var config = PretrainedConfig.Read(spec.BaseModel);
+        var tokenizer = Tokenizer.Load(spec.BaseModel);
+        spec = SpecResolver.Resolve(spec, new SpecFacts { MaxPositions = config.MaxLength, Columns = DataFile.Open(spec.Dataset.Train).FirstColumns() }).Spec;
+
+        var task = ((TrainingTaskConfig)spec.Task).Load(spec.Dataset, spec.Training, tokenizer);
+        foreach (var note in task.Notes)
+            emit(new Noted { Level = "info", Code = "data", Message = note });
+        var model = task.CreateModel(task.Configure(config));
+        var loaded = PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed);
+        if (loaded.NewKeys.Count > 0)
+            emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });
+        model.to(device);
+
+        var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
+        var checkpoint = new Checkpoint(folder, [.. tokenizer.Files.Select(file => Path.Combine(spec.BaseModel, file))]);
+        var trainer = new Trainer(new(
+            model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
+        return new(trainer, model, optimizer);
+    }
+
+    public void Dispose()
+    {
+        _optimizer.Dispose();
+        _model.Dispose();
+    }
+
+    /// <summary>Paths in a job.json are relative to its folder.</summary>
+    private static JobSpec InFolder(JobSpec spec, string folder) => spec with
+    {
+        BaseModel = Path.Combine(folder, spec.BaseModel),
+        Dataset = spec.Dataset with
+        {
+            Train = Path.Combine(folder, spec.Dataset.Train),
+            Validation = spec.Dataset.Validation is { } validation ? Path.Combine(folder, validation) : null,
+            Test = spec.Dataset.Test is { } test ? Path.Combine(folder, test) : null,
+        },
+    };
+
+    private static IEnumerable<TrainerCallback> Callbacks(TrainingArguments training)
+    {
+        if (training.EarlyStoppingPatience is { } patience)
+            yield return new EarlyStopping(Trainer.MetricFor(training), training.GreaterIsBetter == true, patience, training.EarlyStoppingThreshold);
+    }
+}

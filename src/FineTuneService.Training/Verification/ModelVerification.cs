@@ -1,0 +1,116 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Optimization;
+using FineTuneService.Training.Tasks;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Verification;
+
+/// <summary>One comparison with the reference: the largest error found, and what is allowed.</summary>
+public sealed record Check(string Name, double Error, double Tolerance)
+{
+    /// <summary>False for NaN as well.</summary>
+    public bool Passed => Error <= Tolerance;
+}
+
+/// <summary>Repeats a golden case on this machine: forward pass, gradients, optimizer trajectories.</summary>
+public static class ModelVerification
+{
+    private const double Forward = 1e-5, Gradient = 1e-4, Trajectory = 1e-5;
+
+    /// <summary>
+    /// A key's bias adds the same to all scores of a query, which softmax ignores: its true gradient is 0, and what is computed is rounding noise.
+    /// AdamW divides noise by noise, so such a parameter wanders differently on each machine, to no effect. It is left out where weights are compared.
+    /// </summary>
+    private const double Noise = 1e-6;
+
+    /// <exception cref="FaultException">When the folder is no golden case, or the family has no such head.</exception>
+    public static IReadOnlyList<Check> Run(string folder)
+    {
+        var golden = GoldenCase.Read(folder);
+        var config = PretrainedConfig.Read(folder);
+        var problemType = config.ProblemType ?? ProblemType.SingleLabelClassification;
+        using var scope = NewDisposeScope();
+        Batch[] batches = [.. golden.Batches.Select(batch => batch.ToBatch(problemType))];
+        var checks = new List<Check>();
+        using (var model = Load(folder, config))
+        {
+            checks.Add(CheckForward(golden.Forward, model, batches[0], problemType));
+            checks.AddRange(CheckGradients(golden.Gradients, model, batches[0], problemType));
+        }
+        foreach (var (name, trajectory) in new[] { ("train", golden.Train), ("accumulated", golden.TrainAccumulated) })
+        {
+            if (trajectory is null)
+                continue;
+            using var model = Load(folder, config);
+            checks.AddRange(CheckTrajectory(name, trajectory, golden.Gradients, model, batches, problemType));
+        }
+        return checks;
+    }
+
+    private static PretrainedModel Load(string folder, PretrainedConfig config)
+    {
+        var model = config.ForSequenceClassification();
+        var loaded = PretrainedFolder.LoadWeights(folder, model, seed: 0);
+        if (loaded.NewKeys.Count > 0)
+            throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "A golden case must bring every tensor of its model.", "Make it with the reference again.");
+        return model;
+    }
+
+    private static Check CheckForward(GoldenForward golden, PretrainedModel model, Batch batch, ProblemType problemType)
+    {
+        using var _ = no_grad();
+        model.eval();
+        var logits = model.call(batch.Inputs);
+        var loss = ClassificationLoss.Sum(problemType, logits, batch.Labels).ToDouble() / batch.Targets;
+        var expected = tensor(golden.Logits!.SelectMany(row => row).ToArray()).reshape(logits.shape);
+        return new("forward", Math.Max(Math.Abs(loss - golden.Loss), (logits - expected).abs().max().ToDouble()), Forward);
+    }
+
+    /// <summary>The reference keeps of each gradient its norm and its first four values: the error of both, relative to the norm.</summary>
+    private static IEnumerable<Check> CheckGradients(IReadOnlyDictionary<string, GoldenGradient> golden, PretrainedModel model, Batch batch, ProblemType problemType)
+    {
+        model.train();
+        (ClassificationLoss.Sum(problemType, model.call(batch.Inputs), batch.Labels) / batch.Targets).backward();
+        var worst = 0.0;
+        foreach (var (name, parameter) in model.named_parameters())
+        {
+            var gradient = parameter.grad ?? zeros_like(parameter);
+            var (norm, head) = (golden[name].L2, golden[name].Head);
+            var error = Math.Max(Math.Abs(gradient.norm().ToDouble() - norm), Distance(gradient, head));
+            worst = Math.Max(worst, norm > Noise ? error / norm : error);
+        }
+        yield return new("gradients", model.named_parameters().Count() == golden.Count ? worst : double.NaN, Gradient);
+    }
+
+    private static IEnumerable<Check> CheckTrajectory(
+        string name, GoldenTrajectory golden, IReadOnlyDictionary<string, GoldenGradient> gradients, PretrainedModel model, Batch[] batches, ProblemType problemType)
+    {
+        model.train();
+        using var optimizer = new AdamW(model.named_parameters(), golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
+        var step = new TrainingStep(model, (logits, batch) => ClassificationLoss.Sum(problemType, logits, batch.Labels), optimizer, golden.MaxGradNorm);
+        double loss = 0, norm = 0;
+        var next = 0;
+        for (var done = 0; done < golden.Steps; done++)
+        {
+            using var scope = NewDisposeScope();
+            Batch[] micro = [.. Enumerable.Range(0, golden.GradientAccumulationSteps).Select(_ => batches[next++ % batches.Length])];
+            var rate = golden.Lr * LearningRates.Factor(LearningRateSchedule.Linear, done, golden.WarmupSteps, golden.Steps);
+            var result = step.Run(micro, rate);
+            loss = Math.Max(loss, Math.Abs(result.Loss.ToDouble() - golden.Loss[done]));
+            norm = Math.Max(norm, Math.Abs(result.GradNorm.ToDouble() - golden.GradNorm[done]) / golden.GradNorm[done]);
+        }
+        yield return new($"{name}.loss", loss, Trajectory);
+        yield return new($"{name}.grad_norm", norm, Gradient);
+        var taught = model.named_parameters().Where(entry => gradients[entry.name].L2 > Noise);
+        yield return new($"{name}.weights", taught.Max(entry => Distance(entry.parameter, golden.FinalSlices[entry.name])), Trajectory);
+    }
+
+    private static double Distance(Tensor actual, float[] head)
+    {
+        var expected = tensor(head);
+        return (actual.detach().flatten()[..head.Length] - expected).norm().ToDouble();
+    }
+}

@@ -1,0 +1,80 @@
+using System.Text;
+using System.Text.Json;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using Npgsql;
+
+namespace FineTuneService.Worker;
+
+/// <summary>
+/// Carries a run's log into the database while it grows. The log is the truth and stays where it is, so the database may be away for as long as it likes:
+/// training goes on, and the pump catches up. If we die here, the next attempt's pump goes on where the database stands.
+/// </summary>
+internal sealed class EventPump(RunFolder folder, Job job, RunProjection projection, TimeProvider clock, ILogger log)
+{
+    private const int MaxBatchBytes = 1 << 20;
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(5);
+
+    private long _offset = job.LogOffset;
+
+    /// <summary>How the run ended, as its log tells; null while it does not.</summary>
+    public TrainingEvent? Ending { get; private set; }
+
+    /// <summary>Pumps until <paramref name="ended"/> and the log is drained.</summary>
+    /// <returns>False when the job is no longer this attempt's.</returns>
+    public async Task<bool> Run(Task ended, CancellationToken cancel)
+    {
+        while (true)
+        {
+            var wasEnded = ended.IsCompleted; // Before reading: what is written after it would be missed.
+            var (lines, next) = Read();
+            if (lines.Count > 0)
+            {
+                if (!await Write(lines, next, cancel))
+                    return false;
+                _offset = next;
+                Ending = lines[^1].Event is RunSucceeded or RunFailed or RunStopped ? lines[^1].Event : null;
+            }
+            else if (wasEnded)
+                return true;
+            else
+                await Task.Delay(Pause, clock, cancel);
+        }
+    }
+
+    /// <summary>The whole lines from the offset on, up to a megabyte; a line without its end is still being written, or was torn.</summary>
+    private (List<LogLine> Lines, long Next) Read()
+    {
+        var lines = new List<LogLine>();
+        if (!File.Exists(folder.Events))
+            return (lines, _offset);
+        using var file = new FileStream(folder.Events, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        file.Position = _offset;
+        var buffer = new byte[Math.Clamp(file.Length - _offset, 0, MaxBatchBytes)];
+        var filled = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+        var start = 0;
+        for (int end; (end = Array.IndexOf(buffer, (byte)'\n', start, filled - start)) >= 0; start = end + 1)
+        {
+            var json = Encoding.UTF8.GetString(buffer, start, end - start);
+            lines.Add(new(JsonSerializer.Deserialize<TrainingEvent>(json, SnakeCaseJson.Options)!, json));
+        }
+        return (lines, _offset + start);
+    }
+
+    private async Task<bool> Write(List<LogLine> lines, long next, CancellationToken cancel)
+    {
+        for (var wait = Pause; ; wait = wait * 2 < LongestBackoff ? wait * 2 : LongestBackoff)
+        {
+            try
+            {
+                return await projection.Apply(job.Id, job.Attempt, lines, next, cancel);
+            }
+            catch (Exception error) when (error is NpgsqlException or InvalidOperationException { InnerException: NpgsqlException } or TimeoutException)
+            {
+                log.LogWarning("Job {JobId}: {Lines} log lines wait for the database: {Error}", job.Id, lines.Count, error.GetBaseException().Message);
+                await Task.Delay(wait, clock, cancel);
+            }
+        }
+    }
+}

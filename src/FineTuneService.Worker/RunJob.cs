@@ -1,0 +1,147 @@
+using System.Text.Json.Nodes;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace FineTuneService.Worker;
+
+/// <summary>The whole life of one run: claim, prepare, train, judge, record.</summary>
+internal sealed class RunJob(
+    JobStates states,
+    JobQueue queue,
+    RunProjection projection,
+    IDbContextFactory<FineTuneDb> databases,
+    StorageSettings storage,
+    TrainerLocation trainer,
+    IOptions<WorkerSettings> options,
+    TimeProvider clock,
+    ILogger<RunJob> log) : RunJobCall
+{
+    private readonly WorkerSettings _settings = options.Value;
+
+    /// <param name="cancel">Hangfire's: this worker shuts down, or the queue entry was taken away.</param>
+    public override async Task Execute(string jobId, CancellationToken cancel)
+    {
+        // If we die before this: nothing has happened, and the queue entry goes to another worker when its lease has run out.
+        if (await states.Claim(jobId, $"{Environment.MachineName}:{Environment.ProcessId}", _settings.HeartbeatLease, cancel) is not { } job)
+        {
+            log.LogInformation("Job {JobId} is not ours to take", jobId);
+            return;
+        }
+        log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
+        var folder = await Prepare(job, cancel);
+        // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
+        // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
+        using var process = new TrainerProcess(trainer, folder, job.Attempt);
+        await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Running, null, null, CancellationToken.None));
+        var pump = new EventPump(folder, job, projection, clock, log);
+        var ending = await Supervise(job, process, pump, cancel);
+        // If we die here: the log is complete and the state is not; the next attempt resumes at the last step and ends at once.
+        await Persist(() => Record(job, process, pump.Ending, ending));
+    }
+
+    private enum Ending { Exited, CancelRequested, ShuttingDown, Lost }
+
+    /// <summary>The run's folder and its job.json, where ids have become paths.</summary>
+    private async Task<RunFolder> Prepare(Job job, CancellationToken cancel)
+    {
+        var folder = storage.Run(job.Id);
+        Directory.CreateDirectory(folder.Path);
+        var spec = JsonNode.Parse(job.Spec)!.AsObject();
+        spec["base_model"] = Path.Combine(storage.ModelsDirectory, spec["base_model"]!.GetValue<string>());
+        var dataset = spec["dataset"]!.AsObject();
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        foreach (var split in new[] { "train", "validation", "test" })
+            if (dataset[split]?.GetValue<string>() is { } id)
+                dataset[split] = storage.DatasetFile(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel));
+        await File.WriteAllTextAsync(folder.Job + ".draft", spec.ToJsonString(SnakeCaseJson.Indented), cancel);
+        File.Move(folder.Job + ".draft", folder.Job, overwrite: true);
+        return folder;
+    }
+
+    /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>
+    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump, CancellationToken cancel)
+    {
+        var exited = process.Exited(CancellationToken.None);
+        var pumping = pump.Run(exited, CancellationToken.None);
+        var ending = Ending.Exited;
+        using var heartbeat = new PeriodicTimer(_settings.Heartbeat, clock);
+        while (!exited.IsCompleted && ending == Ending.Exited)
+        {
+            ending = cancel.IsCancellationRequested ? Ending.ShuttingDown : await Listen(job);
+            var tick = heartbeat.WaitForNextTickAsync(CancellationToken.None).AsTask();
+            if (ending == Ending.Exited)
+                await Task.WhenAny(exited, tick, pumping);
+            if (pumping is { IsCompletedSuccessfully: true } && !await pumping)
+                ending = Ending.Lost;
+        }
+        if (ending == Ending.Lost)
+            process.Kill();
+        else if (ending != Ending.Exited)
+            await process.Stop(_settings.StopPatience, clock);
+        return await pumping ? ending : Ending.Lost;
+    }
+
+    private async Task<Ending> Listen(Job job)
+    {
+        try
+        {
+            var (owned, cancelRequested) = await states.Heartbeat(job.Id, job.Attempt, CancellationToken.None);
+            return !owned ? Ending.Lost : cancelRequested ? Ending.CancelRequested : Ending.Exited;
+        }
+        catch (Exception error) when (IsDatabaseAway(error))
+        {
+            // Nobody else can have taken the job either. The training goes on.
+            log.LogWarning("Job {JobId}: the database does not answer: {Error}", job.Id, error.GetBaseException().Message);
+            return Ending.Exited;
+        }
+    }
+
+    private async Task<bool> Record(Job job, TrainerProcess process, TrainingEvent? said, Ending ending)
+    {
+        var (status, reason, faults) = (ending, process.ExitCode, said) switch
+        {
+            (Ending.Lost, _, _) => (JobStatus.Running, "", null),
+            (_, TrainerExit.Succeeded, RunSucceeded) => (JobStatus.Succeeded, null, null),
+            (_, TrainerExit.Faulted, RunFailed failed) => (JobStatus.Failed, failed.Reason, failed.Faults),
+            (Ending.CancelRequested, _, _) => (JobStatus.Cancelled, "Cancelled on request.", null),
+            (Ending.ShuttingDown, _, _) => (JobStatus.Retrying, "The worker was shut down; another continues.", null),
+            _ when job.Attempt < _settings.MaxAttempts => (JobStatus.Retrying, Describe(process, said), null),
+            _ => (JobStatus.Failed, Describe(process, said) + $" That was attempt {job.Attempt} of {_settings.MaxAttempts}.", (IReadOnlyList<Fault>?)null),
+        };
+        if (ending == Ending.Lost)
+        {
+            log.LogWarning("Job {JobId}: attempt {Attempt} has lost the job to another", job.Id, job.Attempt);
+            return true;
+        }
+        log.LogInformation("Job {JobId}: attempt {Attempt} ends {Status}, exit code {ExitCode}. {Errors}", job.Id, job.Attempt, status, process.ExitCode, status == JobStatus.Succeeded ? "" : process.Errors);
+        if (status == JobStatus.Retrying)
+            queue.EnqueueAgain(job.Id, _settings.RetryDelay); // Before the state: a surplus entry finds nothing to claim, a missing one would strand the job.
+        return await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None);
+    }
+
+    private static string Describe(TrainerProcess process, TrainingEvent? said) =>
+        said is RunFailed failed ? failed.Reason : process.ExitCode > 128 ? $"The trainer was killed by signal {process.ExitCode - 128}." : $"The trainer ended with exit code {process.ExitCode}.";
+
+    /// <summary>Repeats what must reach the database until it does.</summary>
+    private async Task Persist(Func<Task<bool>> write)
+    {
+        while (true)
+        {
+            try
+            {
+                await write();
+                return;
+            }
+            catch (Exception error) when (IsDatabaseAway(error))
+            {
+                log.LogWarning("The database does not answer: {Error}", error.GetBaseException().Message);
+                await Task.Delay(_settings.Heartbeat, clock);
+            }
+        }
+    }
+
+    private static bool IsDatabaseAway(Exception error) => error.GetBaseException() is NpgsqlException or System.Net.Sockets.SocketException or TimeoutException or IOException;
+}

@@ -1,0 +1,23 @@
+namespace FineTuneService.Worker;
+
+/// <summary>The section <c>Worker</c> of appsettings.json.</summary>
+public sealed class WorkerSettings
+{
+    /// <summary>Runs at the same time: one a device.</summary>
+    public int Slots { get; init; } = 1;
+
+    /// <summary>Attempts that may be lost, one after another, before a job counts as failed.</summary>
+    public int MaxAttempts { get; init; } = 3;
+
+    /// <summary>How often a run's worker tells that it is alive, and hears whether the run shall end.</summary>
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Silence after which a worker counts as dead. Shorter than Hangfire's lease, so that whoever gets the job next may take it.</summary>
+    public TimeSpan HeartbeatLease { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long a trainer may take to write its checkpoint when it is asked to stop.</summary>
+    public TimeSpan StopPatience { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Wait before an attempt that follows a lost one.</summary>
+    public TimeSpan RetryDelay { get; init; } = TimeSpan.FromSeconds(2);
+}

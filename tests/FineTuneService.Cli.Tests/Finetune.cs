@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using System.Text.Json;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Cli.Tests;
+
+/// <summary>The built <c>finetune</c> command, run as users and workers run it: as a process.</summary>
+internal static class Finetune
+{
+    private static readonly string Configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+
+    private static readonly string Executable = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "FineTuneService.Cli", Configuration, "finetune"));
+
+    public static string Samples { get; } = Path.Combine(AppContext.BaseDirectory, "samples");
+
+    public static Process Start(params string[] arguments) => Process.Start(new ProcessStartInfo(Executable, arguments)
+    {
+        RedirectStandardInput = true,
+        RedirectStandardOutput = true,
+        RedirectStandardError = true,
+    })!;
+
+    public static async Task<(int ExitCode, string Output, string Error)> Run(params string[] arguments)
+    {
+        using var process = Start(arguments);
+        process.StandardInput.Close();
+        return await Finish(process);
+    }
+
+    public static async Task<(int ExitCode, string Output, string Error)> Finish(Process process)
+    {
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return (process.ExitCode, await output, await error);
+    }
+}
+
+/// <summary>A run's folder that lives as long as its test: the sample model on a few rows of SST-2.</summary>
+internal sealed class SampleRun : IDisposable
+{
+    public SampleRun(TrainingArguments training, int rows = 200)
+    {
+        Folder = new RunFolder(Directory.CreateTempSubdirectory("finetune-run-").FullName);
+        Cut("train", rows);
+        Cut("dev", 64);
+        WriteSpec(training);
+    }
+
+    public RunFolder Folder { get; }
+
+    public IReadOnlyList<TrainingEvent> Events =>
+        [.. File.ReadAllText(Folder.Events).Split('\n')[..^1].Select(line => JsonSerializer.Deserialize<TrainingEvent>(line, SnakeCaseJson.Options)!)];
+
+    public void WriteSpec(object training, string baseModel = "tiny-bert-en") => File.WriteAllText(Folder.Job, JsonSerializer.Serialize(
+        new
+        {
+            BaseModel = Path.Combine(Finetune.Samples, "models", baseModel),
+            Task = "text-classification",
+            Dataset = new { Train = Path.Combine(Folder.Path, "train.tsv"), Validation = Path.Combine(Folder.Path, "dev.tsv") },
+            Training = training,
+        },
+        SnakeCaseJson.Options));
+
+    /// <summary>Waits until the log holds an event that <paramref name="wanted"/> accepts.</summary>
+    public async Task<TrainingEvent> WaitFor(Func<TrainingEvent, bool> wanted)
+    {
+        while (true)
+        {
+            if (File.Exists(Folder.Events) && Events.FirstOrDefault(wanted) is { } found)
+                return found;
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+    }
+
+    public void Dispose() => Directory.Delete(Folder.Path, recursive: true);
+
+    private void Cut(string split, int rows) =>
+        File.WriteAllLines(Path.Combine(Folder.Path, split + ".tsv"), File.ReadLines(Path.Combine(Finetune.Samples, "sst2", split + ".tsv")).Take(rows + 1));
+}

@@ -1,0 +1,150 @@
+using System.Security.Cryptography;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Cli.Tests;
+
+public sealed class TrainCommandTests
+{
+    private static readonly TrainingArguments Short = new()
+    {
+        PerDeviceTrainBatchSize = 8,
+        MaxSteps = 40,
+        MaxLength = 32,
+        LearningRate = 1e-3,
+        WarmupSteps = 0.1,
+        LoggingSteps = 1,
+        EvalStrategy = IntervalStrategy.Steps,
+        EvalSteps = 10,
+        SaveStrategy = IntervalStrategy.Steps,
+        SaveSteps = 10,
+    };
+
+    [Fact]
+    public async Task Killed_at_any_step_a_run_ends_with_the_same_bytes()
+    {
+        using var whole = new SampleRun(Short);
+        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", whole.Folder.Path)).ExitCode);
+
+        using var broken = new SampleRun(Short);
+        foreach (var step in new[] { 3, 17, 20, 38 }) // before the first checkpoint, between two, at one, near the end
+        {
+            using var process = Finetune.Start("train", broken.Folder.Path);
+            await broken.WaitFor(happened => happened is StepLogged && happened.Step >= step);
+            process.Kill();
+            await Finetune.Finish(process);
+        }
+        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", broken.Folder.Path)).ExitCode);
+
+        Assert.Equal(Hash(whole, "model.safetensors"), Hash(broken, "model.safetensors"));
+        Assert.Equal(Hash(whole, "optimizer.safetensors"), Hash(broken, "optimizer.safetensors"));
+        Assert.Equal(Curve(whole), Curve(broken));
+        Assert.Equal(Enumerable.Range(1, broken.Events.Count), broken.Events.Select(happened => (int)happened.Seq));
+        Assert.Equal(5, broken.Events[^1].Attempt);
+    }
+
+    [Fact]
+    public async Task Stopped_by_its_supervisor_it_saves_and_continues_there()
+    {
+        using var whole = new SampleRun(Short);
+        await Finetune.Run("train", whole.Folder.Path);
+        using var run = new SampleRun(Short);
+        using (var process = Finetune.Start("train", run.Folder.Path, "--supervised", "--attempt", "7"))
+        {
+            await run.WaitFor(happened => happened is StepLogged { Step: >= 4 });
+            await process.StandardInput.WriteLineAsync("stop");
+            await process.StandardInput.FlushAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(TrainerExit.Stopped, (await Finetune.Finish(process)).ExitCode);
+        }
+        var stopped = Assert.IsType<RunStopped>(run.Events[^1]);
+        Assert.Equal(7, stopped.Attempt);
+        Assert.True(Directory.Exists(run.Folder.Checkpoint(stopped.Step)));
+
+        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", run.Folder.Path)).ExitCode);
+        Assert.Equal(Hash(whole, "model.safetensors"), Hash(run, "model.safetensors"));
+    }
+
+    [Fact]
+    public async Task It_dies_with_its_supervisor()
+    {
+        using var run = new SampleRun(Short with { MaxSteps = 100_000, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, LoadBestModelAtEnd = false });
+        using var process = Finetune.Start("train", run.Folder.Path, "--supervised");
+        await run.WaitFor(happened => happened is StepLogged);
+        process.StandardInput.Close();
+
+        Assert.Equal(128 + 9, (await Finetune.Finish(process)).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_folder_has_one_trainer_at_a_time()
+    {
+        using var run = new SampleRun(Short with { MaxSteps = 100_000, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, LoadBestModelAtEnd = false });
+        using var first = Finetune.Start("train", run.Folder.Path);
+        await run.WaitFor(happened => happened is StepLogged);
+
+        Assert.Equal(TrainerExit.Busy, (await Finetune.Run("train", run.Folder.Path)).ExitCode);
+        first.Kill();
+        await Finetune.Finish(first);
+    }
+
+    [Fact]
+    public async Task Best_and_final_are_kept_and_the_rest_deleted()
+    {
+        using var run = new SampleRun(Short);
+        await Finetune.Run("train", run.Folder.Path);
+
+        var best = run.Events.OfType<CheckpointSaved>().Last(saved => saved.Best).Step;
+        Assert.Equal(
+            new[] { best, 40 }.Distinct().Order(),
+            Directory.GetDirectories(run.Folder.Checkpoints).Select(folder => int.Parse(Path.GetFileName(folder).Split('-')[1], System.Globalization.CultureInfo.InvariantCulture)).Order());
+        var succeeded = Assert.IsType<RunSucceeded>(run.Events[^1]);
+        Assert.Equal(best, succeeded.BestStep);
+        Assert.Equal(run.Events.OfType<Evaluated>().Min(evaluated => evaluated.Metrics["eval_loss"]), succeeded.BestMetric);
+    }
+
+    [Fact]
+    public async Task A_damaged_checkpoint_is_passed_over()
+    {
+        using var run = new SampleRun(Short with { SaveTotalLimit = 9 });
+        await Finetune.Run("train", run.Folder.Path);
+        var expected = Hash(run, "model.safetensors");
+        foreach (var step in new[] { 40, 30 })
+            using (var file = File.OpenWrite(Path.Combine(run.Folder.Checkpoint(step), "model.safetensors")))
+            {
+                file.Position = file.Length / 2;
+                file.WriteByte(0xff);
+            }
+
+        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", run.Folder.Path)).ExitCode);
+        Assert.Equal(2, run.Events.OfType<Noted>().Count(note => note.Code == "checkpoint_damaged"));
+        Assert.Equal(20, run.Events.OfType<RunStarted>().Last().Step);
+        Assert.Equal(expected, Hash(run, "model.safetensors"));
+    }
+
+    [Fact]
+    public async Task A_fault_is_told_and_logged()
+    {
+        using var run = new SampleRun(Short);
+        run.WriteSpec(new { LearningRate = -1, Epochs = 3 });
+
+        var (exitCode, _, error) = await Finetune.Run("train", run.Folder.Path);
+
+        Assert.Equal(TrainerExit.Faulted, exitCode);
+        Assert.Contains("/training/learning_rate", error, StringComparison.Ordinal);
+        Assert.Equal(["/training/epochs", "/training/learning_rate"], Assert.IsType<RunFailed>(run.Events[^1]).Faults.Select(fault => fault.Pointer).Order());
+    }
+
+    private static string Hash(SampleRun run, string file) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(40), file))));
+
+    /// <summary>Step and loss of the surviving trajectory: what an attempt logged beyond the point where the next one began is void.</summary>
+    private static List<(int Step, double Loss)> Curve(SampleRun run)
+    {
+        var curve = new List<(int Step, double Loss)>();
+        foreach (var happened in run.Events)
+            if (happened is RunStarted started)
+                curve.RemoveAll(point => point.Step > started.Step);
+            else if (happened is StepLogged logged)
+                curve.Add((logged.Step, logged.Metrics["loss"]));
+        Assert.Equal(Enumerable.Range(1, 40), curve.Select(point => point.Step));
+        return curve;
+    }
+}

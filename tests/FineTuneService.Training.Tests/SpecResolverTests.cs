@@ -1,0 +1,81 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Methods;
+using FineTuneService.Training.Tasks;
+
+namespace FineTuneService.Training.Tests;
+
+public sealed class SpecResolverTests
+{
+    private static readonly JobSpec Spec = new() { BaseModel = "bert", Task = new TextClassificationConfig(), Dataset = new() { Train = "ds_1" } };
+
+    private static readonly SpecFacts Facts = new() { TrainRows = 5_000, Columns = ["id", "sentence", "label"], MaxPositions = 128, Parameters = 4_000_000 };
+
+    [Fact]
+    public void Every_choice_is_made_told_and_kept()
+    {
+        var asked = Spec with { Training = new() { NumTrainEpochs = default, PerDeviceTrainBatchSize = default, LearningRate = default, EvalStrategy = IntervalStrategy.Steps, SaveStrategy = IntervalStrategy.Steps } };
+
+        var (spec, resolutions) = SpecResolver.Resolve(asked, Facts);
+
+        Assert.Equal(new FullFineTuningConfig(), spec.Method);
+        Assert.Equal(("sentence", "label"), (spec.Dataset.TextColumn, spec.Dataset.LabelColumn));
+        Assert.Equal(
+            asked.Training with
+            {
+                NumTrainEpochs = 5,
+                PerDeviceTrainBatchSize = 16,
+                LearningRate = 3e-4,
+                MaxLength = 128,
+                DataSeed = 42,
+                EvalSteps = 10,
+                MetricForBestModel = "loss",
+                GreaterIsBetter = false,
+            },
+            spec.Training);
+        var json = JsonSerializer.SerializeToElement(spec, Catalog.Json);
+        Assert.Equal(11, resolutions.Count);
+        Assert.All(resolutions, chosen => Assert.True(JsonElement.DeepEquals(
+            chosen.Value, chosen.Pointer.Split('/').Skip(1).Aggregate(json, (at, name) => at.GetProperty(name)))));
+
+        var again = SpecResolver.Resolve(spec, Facts);
+        Assert.Equal(spec, again.Spec);
+        Assert.Empty(again.Resolutions);
+    }
+
+    [Fact]
+    public void Without_validation_rows_nothing_is_evaluated()
+    {
+        var (spec, resolutions) = SpecResolver.Resolve(Spec with { Dataset = Spec.Dataset with { ValidationSplit = 0 }, Training = new() { EvalOnStart = true } }, Facts);
+
+        Assert.Equal((IntervalStrategy.No, false, false), (spec.Training.EvalStrategy, spec.Training.EvalOnStart, spec.Training.LoadBestModelAtEnd));
+        Assert.Null(spec.Training.MetricForBestModel);
+        Assert.Contains(resolutions, chosen => chosen.Pointer == "/training/load_best_model_at_end");
+    }
+
+    [Theory]
+    [InlineData("accuracy", true)]
+    [InlineData("eval_loss", false)]
+    public void Losses_fall_and_other_metrics_rise(string metric, bool greaterIsBetter) =>
+        Assert.Equal(greaterIsBetter, SpecResolver.Resolve(Spec with { Training = new() { MetricForBestModel = metric } }, Facts).Spec.Training.GreaterIsBetter);
+
+    [Fact]
+    public void Columns_and_lengths_that_cannot_be_are_told_together()
+    {
+        var asked = Spec with { Dataset = Spec.Dataset with { TextColumn = "review" }, Training = new() { MaxLength = 129 } };
+
+        var faults = Assert.Throws<FaultException>(() => SpecResolver.Resolve(asked, Facts with { Columns = ["id", "sentence"] })).Faults;
+
+        Assert.Equal(["/dataset/text_column", "/dataset/label_column", "/training/max_length"], faults.Select(fault => fault.Pointer));
+        Assert.Equal("Name one of the columns: id, sentence.", faults[0].Remedy);
+    }
+
+    [Fact]
+    public void Without_facts_columns_stay_open_and_the_length_is_the_usual_one()
+    {
+        var spec = SpecResolver.Resolve(Spec, new()).Spec;
+
+        Assert.Null(spec.Dataset.TextColumn);
+        Assert.Equal(512, spec.Training.MaxLength.Resolved);
+    }
+}
