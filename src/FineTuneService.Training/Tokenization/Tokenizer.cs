@@ -88,14 +88,15 @@ public sealed class Tokenizer
     /// <exception cref="ArgumentOutOfRangeException">When <paramref name="maxLength"/> leaves no room for the special tokens.</exception>
     public Encoding Encode(string text, string? pair = null, bool addSpecialTokens = true, int? maxLength = null)
     {
-        var first = Tokenize(text);
-        var second = pair is null ? null : Tokenize(pair);
+        var first = Tokenize(text, maxLength, out var firstCount);
+        var secondCount = 0;
+        var second = pair is null ? null : Tokenize(pair, maxLength, out secondCount);
         var truncated = 0;
         if (maxLength is { } length)
         {
             var room = length - (addSpecialTokens ? _parts.PostProcessor?.AddedTokens(pair is not null) ?? 0 : 0);
             ArgumentOutOfRangeException.ThrowIfNegative(room, nameof(maxLength));
-            truncated = Truncation.LongestFirst(first, second, room);
+            truncated = Truncation.LongestFirst(first, second, room, firstCount > secondCount);
         }
         IReadOnlyList<Segment> segments = second is null ? [new(first, 0)] : [new(first, 0), new(second, 1)];
         return ToEncoding(_parts.PostProcessor?.Process(segments, addSpecialTokens) ?? segments) with { TruncatedTokens = truncated };
@@ -117,8 +118,10 @@ public sealed class Tokenizer
     public string? IdToToken(int id) => _added.TokenOf(id) ?? _parts.Model.Vocabulary.TokenOf(id);
 
     /// <summary>Offsets are in code points of <paramref name="text"/>.</summary>
-    private List<Token> Tokenize(string text)
+    /// <param name="counted">The tokens up to the word that reaches <paramref name="limit"/>: there the Rust library stops, and so compares lengths.</param>
+    private List<Token> Tokenize(string text, int? limit, out int counted)
     {
+        counted = int.MaxValue;
         text = WellFormed(text);
         var words = Divide(text);
         _parts.PreTokenizer?.PreTokenize(words);
@@ -129,10 +132,15 @@ public sealed class Tokenizer
         {
             var part = buffer[word.Start..word.End];
             if (word.AddedId is { } id)
+            {
                 tokens.Add(new Token(id, word.Start, word.End, part.ToString()));
-            else
-                _parts.Model.Tokenize(part, word.Start, tokens);
+                continue;
+            }
+            _parts.Model.Tokenize(part, word.Start, tokens);
+            if (tokens.Count >= limit)
+                counted = Math.Min(counted, tokens.Count);
         }
+        counted = Math.Min(counted, tokens.Count);
         var codePoints = CodePoints(text);
         for (var i = 0; i < tokens.Count; i++)
         {

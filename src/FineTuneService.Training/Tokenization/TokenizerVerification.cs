@@ -24,7 +24,8 @@ public static class TokenizerVerification
     private static readonly string[] AspectNames =
         ["ids", "with_special", "offsets", "decoded", "decoded_skip", "pair.ids", "pair.type_ids", "pair.special_tokens_mask"];
 
-    private static readonly JsonSerializerOptions Json = SnakeCaseJson.Create();
+    private static readonly JsonSerializerOptions Json =
+        new(SnakeCaseJson.Options) { RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true };
 
     private sealed record Golden(string Text, int[] Ids, int[] WithSpecial, int[][] Offsets, string Decoded, string DecodedSkip, GoldenPair? Pair);
 
