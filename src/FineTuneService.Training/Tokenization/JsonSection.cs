@@ -1,0 +1,88 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Training.Tokenization;
+
+/// <summary>A part of a tokenizer's JSON file that knows where it stands, so that every fault names file and place.</summary>
+internal readonly record struct JsonSection(JsonElement Element, string File, string Pointer)
+{
+    /// <summary>Reads a whole file.</summary>
+    /// <exception cref="FaultException">When it is not JSON; names the line.</exception>
+    public static JsonSection Load(string file)
+    {
+        try
+        {
+            return new(JsonDocument.Parse(System.IO.File.ReadAllBytes(file)).RootElement, file, "");
+        }
+        catch (JsonException error)
+        {
+            throw new FaultException($"{file}:{error.LineNumber + 1}", null, $"This is not JSON: {error.Message}", "Download the file again.");
+        }
+    }
+
+    /// <summary>The member, or null when it is absent or null.</summary>
+    public JsonSection? Find(string name)
+    {
+        if (Element.ValueKind != JsonValueKind.Object)
+            throw Fault("An object is expected here.", "Download the file again.");
+        return Element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null
+            ? new(value, File, $"{Pointer}/{name}")
+            : null;
+    }
+
+    public JsonSection Get(string name) => Find(name) ?? throw Fault($"'{name}' is missing.", "Download the file again.");
+
+    public IEnumerable<JsonSection> Items()
+    {
+        if (Element.ValueKind != JsonValueKind.Array)
+            throw Fault("A list is expected here.", "Download the file again.");
+        var (file, pointer) = (File, Pointer);
+        return Element.EnumerateArray().Select((item, i) => new JsonSection(item, file, $"{pointer}/{i}"));
+    }
+
+    public string Text()
+    {
+        if (Element.ValueKind != JsonValueKind.String)
+            throw Fault("A string is expected here.", "Download the file again.");
+        try
+        {
+            return Element.GetString()!;
+        }
+        catch (InvalidOperationException)
+        {
+            throw Fault("The string holds half of a surrogate pair.", "Download the file again.");
+        }
+    }
+
+    public int Number() => Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out var number) && number >= 0
+        ? number
+        : throw Fault("A whole number from 0 on is expected here.", "Download the file again.");
+
+    public double Real() => Element.ValueKind == JsonValueKind.Number ? Element.GetDouble() : throw Fault("A number is expected here.", "Download the file again.");
+
+    public bool Flag() => Element.ValueKind is JsonValueKind.True or JsonValueKind.False
+        ? Element.GetBoolean()
+        : throw Fault("true or false is expected here.", "Download the file again.");
+
+    public string Text(string name) => Get(name).Text();
+
+    public bool Flag(string name, bool otherwise) => Find(name)?.Flag() ?? otherwise;
+
+    /// <summary>A string of exactly one scalar.</summary>
+    public string Scalar(string name)
+    {
+        var member = Get(name);
+        var text = member.Text();
+        return text.EnumerateRunes().Count() == 1 ? text : throw member.Fault("Exactly one character is expected here.", "Download the file again.");
+    }
+
+    public FaultException Fault(string message, string remedy)
+    {
+        var value = Element.GetRawText();
+        return new($"{File}#{Pointer}", value.Length > 120 ? value[..117] + "..." : value, message, remedy);
+    }
+
+    /// <summary>For a component whose <c>type</c> nobody here implements.</summary>
+    public FaultException UnknownType(string what) =>
+        Get("type").Fault($"This {what} is not known.", "Use a model with another tokenizer, or a newer version of this program.");
+}
