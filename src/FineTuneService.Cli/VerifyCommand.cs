@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Tokenization;
 using FineTuneService.Training.Verification;
 
 namespace FineTuneService.Cli;
@@ -42,7 +43,20 @@ internal static class VerifyCommand
         return failed == 0 ? 0 : 1;
     }
 
-    private static int VerifyTokens(string folder, string[] files) => throw new NotSupportedException($"{folder} {files.Length}");
+    private static int VerifyTokens(string folder, string[] files)
+    {
+        var tokenizer = Tokenizer.Load(folder);
+        var reports = files.Select(file => (File: file, Report: TokenizerVerification.Verify(tokenizer, file))).ToList();
+        foreach (var (file, report) in reports)
+        {
+            Report(report.IsExact, Path.GetFileName(file), report.Aspects.Select(aspect => $"{aspect.Name} {aspect.Equal}/{aspect.Total}"));
+            foreach (var difference in report.Differences)
+                Console.WriteLine($"     {difference}");
+        }
+        var failed = reports.Count(entry => !entry.Report.IsExact);
+        Console.WriteLine($"{reports.Count - failed} passed, {failed} failed");
+        return failed == 0 ? 0 : 1;
+    }
 
     private static void Report(bool passed, string name, IEnumerable<string> facts) =>
         Console.WriteLine($"{(passed ? "ok  " : "FAIL")} {name,-24} {string.Join("  ", facts)}");

@@ -135,6 +135,10 @@ public sealed class Trainer(TrainerParts parts)
             ["grad_norm"] = gradNorm.ToDouble(),
             ["learning_rate"] = learningRate,
         };
+        if (!double.IsFinite(metrics["loss"]) || !double.IsFinite(metrics["grad_norm"]))
+            throw new FaultException(
+                "/training/learning_rate", Arguments.LearningRate.ToString(), $"Training diverged: loss {metrics["loss"]} and gradient norm {metrics["grad_norm"]} at step {_state.GlobalStep}.",
+                "Lower the learning rate, add warm-up steps, or look for rows that are no text.");
         lossSinceLog.zero_();
         _state.Resume.StepsSinceLog = 0;
         _state.Log(metrics);
