@@ -10,7 +10,7 @@ public sealed class WorkerSettings
     public int MaxAttempts { get; init; } = 3;
 
     /// <summary>How often a run's worker tells that it is alive, and hears whether the run shall end.</summary>
-    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(1);
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Silence after which a worker counts as dead. Shorter than Hangfire's lease, so that whoever gets the job next may take it.</summary>
     public TimeSpan HeartbeatLease { get; init; } = TimeSpan.FromSeconds(15);

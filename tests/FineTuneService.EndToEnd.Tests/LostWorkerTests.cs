@@ -10,7 +10,7 @@ public sealed class LostWorkerTests(Service service) : IClassFixture<Service>
     [Fact]
     public async Task A_killed_workers_job_is_continued_by_another_without_a_gap()
     {
-        using var first = service.StartWorker();
+        var first = service.StartWorker();
         var id = await service.PostJob(
             new { train = await service.Upload("train.tsv", 800), validation = await service.Upload("dev.tsv", 64) },
             new { max_steps = 400, per_device_train_batch_size = 8, learning_rate = 1e-3, max_length = 32, logging_steps = 1, eval_strategy = "steps", eval_steps = 50, save_strategy = "steps", save_steps = 50 });

@@ -6,6 +6,7 @@ using FineTuneService.Storage;
 using FineTuneService.Storage.Postgres;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 
 namespace FineTuneService.Worker.Tests;
 
@@ -111,7 +112,11 @@ public sealed class House : IAsyncLifetime
 
     public Task<FineTuneDb> Database() => _services.GetRequiredService<IDbContextFactory<FineTuneDb>>().CreateDbContextAsync(Cancel);
 
-    public async Task StartPostgresAgain() => await _postgres.EnsureRunning(Cancel);
+    public async Task StartPostgresAgain()
+    {
+        await _postgres.EnsureRunning(Cancel);
+        _services.GetRequiredService<NpgsqlDataSource>().Clear(); // Its pooled connections died with the server.
+    }
 
     public void KillPostgres() => Process.GetProcessById(int.Parse(File.ReadLines(Path.Combine(_data, "postgres", "cluster", "postmaster.pid")).First(), CultureInfo.InvariantCulture)).Kill();
 
