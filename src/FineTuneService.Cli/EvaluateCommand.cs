@@ -34,10 +34,10 @@ internal static class EvaluateCommand
 
     private static int Evaluate(string folder, DatasetSpec dataset, int batchSize, string? device)
     {
-        dataset = SpecResolver.ResolveColumns(dataset, DataFile.Open(dataset.Train).FirstColumns());
+        dataset = SpecResolver.ResolveColumns(new TextClassificationConfig(), dataset, DataFile.Open(dataset.Train).FirstColumns());
         var config = PretrainedConfig.Read(folder);
         var task = TextClassificationTask.ForEvaluation(dataset, config, Tokenizer.Load(folder));
-        using var model = task.CreateModel(config);
+        using var model = config.Create(ModelHead.SequenceClassification);
         PretrainedFolder.LoadWeights(folder, model, seed: 0);
         var here = DeviceOption.Choose(device);
         model.to(here);

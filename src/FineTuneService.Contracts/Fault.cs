@@ -28,6 +28,8 @@ public sealed class FaultList
 
     public IReadOnlyList<Fault> All => _faults;
 
+    public void Add(Fault fault) => _faults.Add(fault);
+
     public void Add(string pointer, object? value, string message, string remedy) =>
         _faults.Add(new Fault(pointer, Shorten(value), message, remedy));
 

@@ -22,8 +22,7 @@ public static class Evaluation
                 using var scope = NewDisposeScope();
                 using (batch)
                 {
-                    var here = batch.To(device);
-                    scorer.Add(model.call(here.Inputs), here);
+                    scorer.Add(model, batch.To(device));
                 }
             }
         }

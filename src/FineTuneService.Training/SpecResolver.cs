@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Methods;
+using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training;
 
@@ -30,9 +31,6 @@ public sealed record ResolvedSpec(JobSpec Spec, IReadOnlyList<Resolution> Resolu
 /// <summary>Puts a value in place of every <c>auto</c> and of every default that depends on data or model. Resolving the result again changes nothing.</summary>
 public sealed class SpecResolver
 {
-    private static readonly string[] TextColumns = ["text", "sentence", "content", "sentence1", "premise", "question"];
-    private static readonly string[] LabelColumns = ["label", "labels", "category", "intent", "class", "target", "score"];
-
     /// <summary>Attention's cost grows with the square of the length, and few texts to classify are longer.</summary>
     private const int UsualMaxLength = 512;
 
@@ -60,7 +58,7 @@ public sealed class SpecResolver
         var resolved = spec with
         {
             Method = method,
-            Dataset = resolver.Columns(spec.Dataset),
+            Dataset = resolver.Columns((TrainingTaskConfig)spec.Task, spec.Dataset),
             Training = resolver.Evaluation(resolver.Training(spec.Training, method), hasValidation),
         };
         return new(resolved, resolver._resolutions);
@@ -68,33 +66,17 @@ public sealed class SpecResolver
 
     /// <summary>Only the columns; see <see cref="Resolve(JobSpec, SpecFacts)"/>.</summary>
     /// <exception cref="FaultException">When a column is missing.</exception>
-    public static DatasetSpec ResolveColumns(DatasetSpec data, IReadOnlyList<string> columns)
+    public static DatasetSpec ResolveColumns(TrainingTaskConfig task, DatasetSpec data, IReadOnlyList<string> columns)
     {
         var faults = new FaultList();
-        var resolved = new SpecResolver(new SpecFacts { Columns = columns }, faults).Columns(data);
+        var resolved = new SpecResolver(new SpecFacts { Columns = columns }, faults).Columns(task, data);
         faults.ThrowIfAny();
         return resolved;
     }
 
-    private DatasetSpec Columns(DatasetSpec data) => _facts.Columns is null ? data : data with
-    {
-        TextColumn = Column("/dataset/text_column", data.TextColumn, TextColumns),
-        TextPairColumn = data.TextPairColumn is null ? null : Column("/dataset/text_pair_column", data.TextPairColumn, []),
-        LabelColumn = Column("/dataset/label_column", data.LabelColumn, LabelColumns),
-    };
-
-    private string? Column(string pointer, string? given, string[] usual)
-    {
-        var columns = _facts.Columns!;
-        var remedy = $"Name one of the columns: {string.Join(", ", columns)}.";
-        if (given is not null)
-            _faults.Require(columns.Contains(given), pointer, given, "The training data has no such column.", remedy);
-        else if (usual.FirstOrDefault(columns.Contains) is { } guess)
-            return Choose(pointer, guess, $"The first column that exists of {string.Join(", ", usual)}.");
-        else
-            _faults.Add(pointer, null, $"None of the usual columns exists ({string.Join(", ", usual)}).", remedy);
-        return given;
-    }
+    private DatasetSpec Columns(TrainingTaskConfig task, DatasetSpec data) => _facts.Columns is null
+        ? data
+        : task.ResolveColumns(data, new(_facts.Columns, _faults, (pointer, column, reason) => Choose(pointer, column, reason)));
 
     private TrainingArguments Training(TrainingArguments training, MethodConfig method)
     {

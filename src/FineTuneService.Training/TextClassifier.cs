@@ -22,7 +22,7 @@ public sealed class TextClassifier : IDisposable
     {
         _device = device;
         _tokenizer = Tokenizer.Load(folder);
-        _model = PretrainedConfig.Read(folder).ForSequenceClassification();
+        _model = PretrainedConfig.Read(folder).Create(ModelHead.SequenceClassification);
         var loaded = PretrainedFolder.LoadWeights(folder, _model, seed: 0);
         if (loaded.NewKeys.Count > 0)
             throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "This model has no trained classification head.", "Fine-tune it for text-classification first, or give a checkpoint of such a job.");
@@ -43,7 +43,7 @@ public sealed class TextClassifier : IDisposable
         using var scope = NewDisposeScope();
         Encoding[] encodings = [.. inputs.Select(input => _tokenizer.Encode(input.Text, input.TextPair, maxLength: _model.Config.MaxLength))];
         var batch = TokenizedTexts.Pad(encodings, _tokenizer.PadTokenId ?? 0, withTypes: inputs.Any(input => input.TextPair is not null));
-        var logits = _model.call(new(batch.InputIds.to(_device), batch.AttentionMask?.to(_device), batch.TokenTypeIds?.to(_device))).to(ScalarType.Float32); // [batch, labels]
+        var logits = _model.call(batch.To(_device)).to(ScalarType.Float32); // [batch, labels]
         var problemType = _model.Config.ProblemType ?? ProblemType.SingleLabelClassification;
         var scores = problemType switch
         {

@@ -31,7 +31,7 @@ public sealed record TrainerParts(
 public sealed class Trainer(TrainerParts parts)
 {
     private readonly TrainerControl _control = new(parts.Emit);
-    private readonly TrainingStep _trainingStep = new(parts.Model, parts.Task.LossSum, parts.Optimizer, parts.Arguments.MaxGradNorm);
+    private readonly TrainingStep _trainingStep = new(parts.Model, parts.Task.Loss, parts.Optimizer, parts.Arguments.MaxGradNorm);
     private TrainerState _state = new();
     private Pace _pace = new();
 
@@ -55,7 +55,7 @@ public sealed class Trainer(TrainerParts parts)
         var resumedAt = Resume();
         _pace = new Pace { Since = parts.Clock.GetTimestamp() };
         parts.Model.train();
-        var lossSinceLog = tensor(_state.Resume.LossSinceLog, dtype: ScalarType.Float64, device: parts.Device);
+        var sinceLog = new MetricSums(_state.Resume.SumsSinceLog, parts.Device);
         foreach (var microBatches in StepsAndOneMore())
         {
             var step = _state.GlobalStep;
@@ -65,7 +65,7 @@ public sealed class Trainer(TrainerParts parts)
                     Evaluate();
                 var ends = step == Plan.TotalSteps || _control.ShouldTrainingStop;
                 if (Plan.SaveIsDue(step) || ends || (stop.IsCancellationRequested && step > 0))
-                    Save(final: ends, lossSinceLog);
+                    Save(final: ends, sinceLog);
                 if (ends)
                     return Finish();
             }
@@ -78,8 +78,8 @@ public sealed class Trainer(TrainerParts parts)
             // Seeded per step, the noise of dropout is a function of seed and step: nothing to save, on any device.
             manual_seed(unchecked((Arguments.Seed * 1_000_003) + step));
             var learningRate = Plan.LearningRate(step);
-            var (loss, gradNorm) = _trainingStep.Run([.. microBatches!.Select(batch => batch.To(parts.Device))], learningRate);
-            lossSinceLog.add_(loss);
+            var means = _trainingStep.Run([.. microBatches!.Select(batch => batch.To(parts.Device))], learningRate);
+            sinceLog.Add(means);
 
             _state.GlobalStep++;
             _state.Resume.StepsSinceLog++;
@@ -90,7 +90,7 @@ public sealed class Trainer(TrainerParts parts)
             foreach (var batch in microBatches!)
                 batch.Dispose();
             if (Plan.LogIsDue(_state.GlobalStep))
-                Log(lossSinceLog, gradNorm, learningRate);
+                Log(sinceLog, means[TrainingStep.GradNorm], learningRate);
             foreach (var callback in parts.Callbacks)
                 callback.OnStepEnd(_state, _control);
         }
@@ -127,19 +127,16 @@ public sealed class Trainer(TrainerParts parts)
         return latest;
     }
 
-    private void Log(Tensor lossSinceLog, Tensor gradNorm, double learningRate)
+    private void Log(MetricSums sinceLog, Tensor gradNorm, double learningRate)
     {
-        var metrics = new Dictionary<string, double>
-        {
-            ["loss"] = lossSinceLog.ToDouble() / _state.Resume.StepsSinceLog,
-            ["grad_norm"] = gradNorm.ToDouble(),
-            ["learning_rate"] = learningRate,
-        };
+        var metrics = sinceLog.Read().ToDictionary(sum => sum.Key, sum => sum.Value / _state.Resume.StepsSinceLog);
+        metrics["grad_norm"] = gradNorm.ToDouble(); // The last step's, as transformers logs it.
+        metrics["learning_rate"] = learningRate;
         if (!double.IsFinite(metrics["loss"]) || !double.IsFinite(metrics["grad_norm"]))
             throw new FaultException(
                 "/training/learning_rate", Arguments.LearningRate.ToString(), $"Training diverged: loss {metrics["loss"]} and gradient norm {metrics["grad_norm"]} at step {_state.GlobalStep}.",
                 "Lower the learning rate, add warm-up steps, or look for rows that are no text.");
-        lossSinceLog.zero_();
+        sinceLog.Clear();
         _state.Resume.StepsSinceLog = 0;
         _state.Log(metrics);
         var (samples, tokens, secondsPerStep) = _pace.Read(parts.Clock);
@@ -163,10 +160,10 @@ public sealed class Trainer(TrainerParts parts)
             callback.OnEvaluate(_state, scores.Metrics, _control);
     }
 
-    private void Save(bool final, Tensor lossSinceLog)
+    private void Save(bool final, MetricSums sinceLog)
     {
         var step = _state.GlobalStep;
-        _state.Resume.LossSinceLog = lossSinceLog.ToDouble();
+        _state.Resume.SumsSinceLog = sinceLog.Read();
         var best = IsBest();
         if (best)
             (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = (step, _state.Resume.EvaluatedHere![MetricForBest], $"checkpoint-{step}");

@@ -30,10 +30,11 @@ public sealed class TrainingRun : IDisposable
         var tokenizer = Tokenizer.Load(spec.BaseModel);
         spec = SpecResolver.Resolve(spec, new SpecFacts { MaxPositions = config.MaxLength, Columns = DataFile.Open(spec.Dataset.Train).FirstColumns() }).Spec;
 
-        var task = ((TrainingTaskConfig)spec.Task).Load(spec.Dataset, spec.Training, tokenizer);
+        var taskConfig = (TrainingTaskConfig)spec.Task;
+        var task = taskConfig.Load(spec.Dataset, spec.Training, tokenizer);
         foreach (var note in task.Notes)
             emit(new Noted { Level = "info", Code = "data", Message = note });
-        var model = task.CreateModel(task.Configure(config));
+        var model = task.Configure(config).Create(taskConfig.Head);
         var loaded = PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed);
         if (loaded.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });

@@ -63,7 +63,7 @@ internal static class StepBenchmark
             AttentionDropout = 0,
             SeqClassifDropout = 0,
         };
-        var model = config.ForSequenceClassification();
+        var model = config.Create(ModelHead.SequenceClassification);
         using var generator = new Generator(1);
         model.InitializeWeights(model.state_dict().Keys.ToHashSet(), generator);
         model.train();

@@ -19,6 +19,9 @@ public sealed record BaseModelView
     /// <summary>What keeps it from being used.</summary>
     public string? WhyNot { get; init; }
 
+    /// <summary>What it can be trained for.</summary>
+    public IReadOnlyList<ModelHead>? Heads { get; init; }
+
     /// <summary>Weights in its safetensors files.</summary>
     public long? Parameters { get; init; }
 
@@ -66,6 +69,7 @@ public sealed class BaseModelFolder(string name, string path)
             Name = name,
             ModelType = config?.ModelType ?? configFault?.Value,
             WhyNot = (configFault ?? tensorsFault) is { } fault ? Tell(fault) : hasTokenizer ? null : "It has no tokenizer files: tokenizer.json, or vocab.txt, or vocab.json and merges.txt.",
+            Heads = config is null ? null : [.. config.Heads.Keys],
             Parameters = tensors?.Values.Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size)),
             VocabSize = config?.VocabSize,
             MaxLength = config?.MaxLength,

@@ -6,7 +6,7 @@ using FineTuneService.Api.Paging;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
-using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -28,8 +28,11 @@ public static class CreateJob
         var validation = await FindDataset(db, spec.Dataset.Validation, "/dataset/validation", faults, cancel);
         var test = await FindDataset(db, spec.Dataset.Test, "/dataset/test", faults, cancel);
         spec = spec with { Dataset = spec.Dataset with { Train = train?.Id ?? spec.Dataset.Train, Validation = validation?.Id, Test = test?.Id } };
+        var task = (TrainingTaskConfig)spec.Task;
+        if (model is { Supported: true, Heads: { } heads } && !heads.Contains(task.Head))
+            faults.Add(PretrainedConfig.NoHead(model.ModelType!, task.Head, heads));
         var resolved = SpecResolver.Resolve(spec, Facts(model, train), faults);
-        CheckData(resolved.Spec, train, validation, test, faults);
+        CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
         faults.ThrowIfAny();
 
         var job = new Job
@@ -46,13 +49,11 @@ public static class CreateJob
         return TypedResults.Created($"/jobs/{job.Id}", JobView.From(job));
     }
 
-    private static void CheckData(JobSpec spec, Dataset? train, Dataset? validation, Dataset? test, FaultList faults)
+    private static void CheckData(TrainingTaskConfig task, DatasetSpec spec, Dataset? train, Dataset? validation, Dataset? test, FaultList faults)
     {
         if (train is null)
             return;
-        var profile = DatasetView.ProfileOf(train);
-        if (spec.Task is TextClassificationConfig task)
-            TextClassificationData.Check(profile, spec.Dataset, task.ProblemType, faults);
+        task.Check(DatasetView.ProfileOf(train), spec, faults);
         CheckSplit("/dataset/validation", validation);
         CheckSplit("/dataset/test", test);
 
@@ -61,7 +62,7 @@ public static class CreateJob
             if (split is null)
                 return;
             var columns = DatasetView.ProfileOf(split).Columns.Select(column => column.Name).ToArray();
-            foreach (var needed in new[] { spec.Dataset.TextColumn, spec.Dataset.TextPairColumn, spec.Dataset.LabelColumn }.OfType<string>().Except(columns))
+            foreach (var needed in task.NeededColumns(spec).Except(columns))
                 faults.Add(pointer, split.Name, $"This dataset has no column '{needed}', which the training data has.", $"Its columns are: {string.Join(", ", columns)}. Name them as in the training data.");
         }
     }

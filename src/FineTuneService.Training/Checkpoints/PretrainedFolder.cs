@@ -50,7 +50,7 @@ public static class PretrainedFolder
     public static void Save(string folder, PretrainedModel model)
     {
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.state_dict().Select(entry => (entry.Key, entry.Value)));
-        File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.GetType().Name).ToJsonString(SnakeCaseJson.Indented));
+        File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.Architecture).ToJsonString(SnakeCaseJson.Indented));
     }
 
     /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, and TensorFlow's old norm names.</summary>

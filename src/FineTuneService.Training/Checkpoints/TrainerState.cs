@@ -46,8 +46,8 @@ public sealed class TrainerState
 /// <summary>The content of <c>resume_state.json</c>.</summary>
 public sealed class ResumeState
 {
-    /// <summary>Sum of step losses since the last log line, and how many.</summary>
-    public double LossSinceLog { get; set; }
+    /// <summary>Sums of the steps' metrics since the last log line, and how many steps.</summary>
+    public Dictionary<string, double> SumsSinceLog { get; set; } = [];
     public int StepsSinceLog { get; set; }
 
     /// <summary>Metrics of the evaluation at this very step; null when there was none.</summary>

@@ -7,24 +7,27 @@ namespace FineTuneService.Training.Data;
 /// <param name="Labels">What the task's loss compares the logits with; rows first.</param>
 /// <param name="Rows">Rows in the batch.</param>
 /// <param name="Tokens">Tokens that are not padding.</param>
-/// <param name="Targets">Terms of the loss: its sum over an accumulated batch is divided by the sum of these.</param>
-public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Tokens, int Targets) : IDisposable
+/// <param name="Targets">Terms of the loss, or the sum of their weights: the loss of an accumulated batch is divided by the sum of these.</param>
+public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Tokens, double Targets) : IDisposable
 {
+    /// <summary>Weight of each label in the loss, of the labels' shape; null when all count alike.</summary>
+    public Tensor? Weights { get; init; }
+
     /// <summary>This batch on <paramref name="device"/>; itself when it is there already.</summary>
     public Batch To(Device device) => Labels.device == device
         ? this
         : this with
         {
-            Inputs = new(Inputs.InputIds.to(device), Inputs.AttentionMask?.to(device), Inputs.TokenTypeIds?.to(device)),
+            Inputs = Inputs.To(device),
             Labels = Labels.to(device),
+            Weights = Weights?.to(device),
         };
 
     public void Dispose()
     {
-        Inputs.InputIds.Dispose();
-        Inputs.AttentionMask?.Dispose();
-        Inputs.TokenTypeIds?.Dispose();
+        Inputs.Dispose();
         Labels.Dispose();
+        Weights?.Dispose();
     }
 }
 

@@ -23,7 +23,10 @@ public record BertConfig : PretrainedConfig
 
     public override int MaxLength => MaxPositionEmbeddings;
 
-    public override PretrainedModel ForSequenceClassification() => new BertForSequenceClassification(this);
+    public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
+    {
+        [ModelHead.SequenceClassification] = () => new BertForSequenceClassification(this),
+    };
 }
 
 /// <summary>Word + position + segment, then norm and dropout.</summary>

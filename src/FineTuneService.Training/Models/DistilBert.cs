@@ -23,7 +23,10 @@ public sealed record DistilBertConfig : PretrainedConfig
 
     public override int MaxLength => MaxPositionEmbeddings;
 
-    public override PretrainedModel ForSequenceClassification() => new DistilBertForSequenceClassification(this);
+    public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
+    {
+        [ModelHead.SequenceClassification] = () => new DistilBertForSequenceClassification(this),
+    };
 }
 
 internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>

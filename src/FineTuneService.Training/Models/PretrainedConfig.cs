@@ -34,9 +34,16 @@ public abstract record PretrainedConfig
         ? ["LABEL_0", "LABEL_1"]
         : [.. Enumerable.Range(0, LabelsById.Count).Select(id => LabelsById[id.ToString(System.Globalization.CultureInfo.InvariantCulture)])];
 
-    /// <summary>A model whose logits are <c>[batch, labels]</c>.</summary>
+    /// <summary>The heads that the family has here, each with the way to make such a model.</summary>
+    [JsonIgnore]
+    public abstract IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads { get; }
+
     /// <exception cref="FaultException">When the family has no such head.</exception>
-    public virtual PretrainedModel ForSequenceClassification() => throw NoHead("sequence-classification");
+    public PretrainedModel Create(ModelHead head) => Heads.TryGetValue(head, out var create) ? create() : throw new FaultException([NoHead(ModelType, head, Heads.Keys)]);
+
+    /// <summary>What to tell a user whose task needs a head that the family lacks.</summary>
+    public static Fault NoHead(string family, ModelHead head, IEnumerable<ModelHead> known) => new(
+        "/base_model", family, $"This family has no head for {Spell(head)} here.", $"Choose a base model of another family, or another task. It has: {string.Join(", ", known.Select(Spell))}.");
 
     /// <exception cref="FaultException">When the file is missing, not JSON, of an unknown family or lacks a field.</exception>
     public static PretrainedConfig Read(string folder)
@@ -76,6 +83,5 @@ public abstract record PretrainedConfig
         return json;
     }
 
-    protected FaultException NoHead(string head) =>
-        new("/base_model", ModelType, $"The family '{ModelType}' has no {head} head here.", "Choose another base model or another task.");
+    private static string Spell(ModelHead head) => JsonNamingPolicy.SnakeCaseLower.ConvertName(head.ToString());
 }

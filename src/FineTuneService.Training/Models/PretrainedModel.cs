@@ -7,7 +7,26 @@ namespace FineTuneService.Training.Models;
 /// <param name="InputIds"><c>[batch, seq]</c>, int64.</param>
 /// <param name="AttentionMask"><c>[batch, seq]</c>, 1 for tokens and 0 for padding; null when nothing is padded.</param>
 /// <param name="TokenTypeIds"><c>[batch, seq]</c>, 0 for the first text and 1 for the second; null when all are 0.</param>
-public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask = null, Tensor? TokenTypeIds = null);
+public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask = null, Tensor? TokenTypeIds = null)
+{
+    /// <summary><c>[batch, seq]</c>, int64: where a token stands in its document; null when every row is one document, from 0.</summary>
+    public Tensor? PositionIds { get; init; }
+
+    /// <summary><c>[batch, seq]</c>, int64: which of the documents packed into a row a token belongs to; attention never leaves its document. Null when a row is one document.</summary>
+    public Tensor? DocumentIds { get; init; }
+
+    public ModelInputs To(Device device) => new(InputIds.to(device), AttentionMask?.to(device), TokenTypeIds?.to(device))
+    {
+        PositionIds = PositionIds?.to(device),
+        DocumentIds = DocumentIds?.to(device),
+    };
+
+    public void Dispose()
+    {
+        foreach (var tensor in new[] { InputIds, AttentionMask, TokenTypeIds, PositionIds, DocumentIds })
+            tensor?.Dispose();
+    }
+}
 
 /// <summary>
 /// A transformers model with its head. Fields carry the hub's names, so the state dict is the layout of model.safetensors.
@@ -16,6 +35,9 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
 public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInputs, Tensor>("model")
 {
     public PretrainedConfig Config => config;
+
+    /// <summary>transformers' name of this class, for config.json's <c>architectures</c>.</summary>
+    public virtual string Architecture => GetType().Name;
 
     /// <summary>The field that holds the model without its head, such as <c>bert</c>. Checkpoints of the bare model lack this prefix.</summary>
     public abstract string BaseModelPrefix { get; }

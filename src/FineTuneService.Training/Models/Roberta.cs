@@ -12,7 +12,10 @@ public sealed record RobertaConfig : BertConfig
 
     public override int MaxLength => MaxPositionEmbeddings - PaddingIndex - 1;
 
-    public override PretrainedModel ForSequenceClassification() => new RobertaForSequenceClassification(this);
+    public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
+    {
+        [ModelHead.SequenceClassification] = () => new RobertaForSequenceClassification(this),
+    };
 }
 
 internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>

@@ -1,32 +1,47 @@
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Optimization;
 
 /// <summary>One optimizer step over one or more micro-batches, equal to the step of one big batch.</summary>
-/// <param name="lossSum">The task's loss, summed over a batch's targets.</param>
-public sealed class TrainingStep(PretrainedModel model, Func<Tensor, Batch, Tensor> lossSum, AdamW optimizer, double maxGradNorm)
+/// <param name="loss">The task's: one forward pass over a batch.</param>
+public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, AdamW optimizer, double maxGradNorm)
 {
-    /// <returns>Mean loss over all targets, and gradient norm before clipping: scalars that have not been waited for.</returns>
-    public (Tensor Loss, Tensor GradNorm) Run(IReadOnlyList<Batch> microBatches, double learningRate)
+    public const string Loss = "loss", GradNorm = "grad_norm";
+
+    /// <returns>Means over all targets: <c>loss</c>, what the task logs besides, and <c>grad_norm</c> before clipping. Scalars that have not been waited for.</returns>
+    public IReadOnlyDictionary<string, Tensor> Run(IReadOnlyList<Batch> microBatches, double learningRate)
     {
-        var loss = Accumulate(microBatches);
-        return (loss, optimizer.Step(learningRate, maxGradNorm));
+        var means = Accumulate(microBatches);
+        means[GradNorm] = optimizer.Step(learningRate, maxGradNorm);
+        return means;
     }
 
     /// <summary>Forward and backward only: leaves the gradients of the mean loss in the parameters.</summary>
-    public Tensor Accumulate(IReadOnlyList<Batch> microBatches)
+    public Dictionary<string, Tensor> Accumulate(IReadOnlyList<Batch> microBatches)
     {
         var targets = microBatches.Sum(batch => batch.Targets);
-        var total = zeros([], device: microBatches[0].Labels.device);
+        var means = new Dictionary<string, Tensor>();
         foreach (var batch in microBatches)
         {
             using var scope = NewDisposeScope();
-            using var loss = lossSum(model.call(batch.Inputs), batch) / targets;
-            loss.backward();
-            total.add_(loss.detach());
+            var sums = loss(model, batch);
+            var mean = sums.Sum / targets;
+            mean.backward();
+            Add(Loss, mean.detach());
+            foreach (var (name, sum) in sums.Metrics)
+                Add(name, sum.detach() / targets);
         }
-        return total;
+        return means;
+
+        void Add(string name, Tensor share)
+        {
+            if (means.TryGetValue(name, out var total))
+                total.add_(share);
+            else
+                means[name] = share.MoveToOuterDisposeScope();
+        }
     }
 }

@@ -1,4 +1,5 @@
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tasks;
@@ -7,7 +8,7 @@ namespace FineTuneService.Training.Tasks;
 public abstract class ClassificationScorer(ProblemType problemType) : Scorer
 {
     private double _lossSum;
-    private long _targets;
+    private double _targets;
 
     protected List<float[]> Logits { get; } = [];
 
@@ -20,7 +21,10 @@ public abstract class ClassificationScorer(ProblemType problemType) : Scorer
         _ => new RegressionScorer(),
     };
 
-    public override void Add(Tensor logits, Batch batch)
+    public override void Add(PretrainedModel model, Batch batch) => Add(model.call(batch.Inputs), batch);
+
+    /// <param name="logits"><c>[batch, labels]</c>.</param>
+    public void Add(Tensor logits, Batch batch)
     {
         _lossSum += ClassificationLoss.Sum(problemType, logits, batch.Labels).ToDouble();
         _targets += batch.Targets;

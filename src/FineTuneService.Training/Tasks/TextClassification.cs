@@ -3,7 +3,6 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
-using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tasks;
 
@@ -16,6 +15,20 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
 
     public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new TextClassificationTask(
         TextClassificationData.Load(dataset, ProblemType, arguments.DataSeed ?? arguments.Seed), tokenizer, arguments.MaxLength.Resolved);
+
+    public override ModelHead Head => ModelHead.SequenceClassification;
+
+    public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
+    {
+        TextColumn = columns.Required("text_column", dataset.TextColumn, "text", "sentence", "content", "sentence1", "premise", "question"),
+        TextPairColumn = columns.Optional("text_pair_column", dataset.TextPairColumn),
+        LabelColumn = columns.Required("label_column", dataset.LabelColumn, "label", "labels", "category", "intent", "class", "target", "score"),
+    };
+
+    public override IEnumerable<string> NeededColumns(DatasetSpec dataset) =>
+        new[] { dataset.TextColumn, dataset.TextPairColumn, dataset.LabelColumn }.OfType<string>();
+
+    public override void Check(DatasetProfile train, DatasetSpec dataset, FaultList faults) => TextClassificationData.Check(train, dataset, ProblemType, faults);
 }
 
 /// <summary>transformers' <c>problem_type</c>: decides labels, loss and metrics.</summary>
@@ -69,9 +82,7 @@ public sealed class TextClassificationTask : TrainingTask
         LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
     };
 
-    public override PretrainedModel CreateModel(PretrainedConfig config) => config.ForSequenceClassification();
-
-    public override Tensor LossSum(Tensor logits, Batch batch) => ClassificationLoss.Sum(_data.ProblemType, logits, batch.Labels);
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(ClassificationLoss.Sum(_data.ProblemType, model.call(batch.Inputs), batch.Labels));
 
     public override Scorer CreateScorer() => ClassificationScorer.For(_data.ProblemType, _data.Labels);
 

@@ -1,3 +1,5 @@
+using System.Collections.ObjectModel;
+using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
@@ -12,6 +14,19 @@ public abstract record TrainingTaskConfig : TaskConfig
     /// <param name="dataset">With paths, and its columns resolved.</param>
     /// <exception cref="FaultException">With file and line of each fault in the data.</exception>
     public abstract TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer);
+
+    /// <summary>What the base model must have, or gets.</summary>
+    [JsonIgnore]
+    public abstract ModelHead Head { get; }
+
+    /// <summary>The columns that this task reads, guessed by their usual names where the specification is silent; faults go to <paramref name="columns"/>.</summary>
+    public abstract DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns);
+
+    /// <summary>Columns that every split must have, once they are resolved.</summary>
+    public abstract IEnumerable<string> NeededColumns(DatasetSpec dataset);
+
+    /// <summary>The checks that a profile of the training file allows, before a job is accepted.</summary>
+    public virtual void Check(DatasetProfile train, DatasetSpec dataset, FaultList faults) { }
 }
 
 /// <summary>What is learnt: the rows, the head that a model needs for them, the loss and the metrics.</summary>
@@ -30,22 +45,26 @@ public abstract class TrainingTask
     /// <summary>Facts about the data that a person should read before the first step.</summary>
     public virtual IEnumerable<string> Notes => [];
 
-    /// <summary>The base model's configuration, with this task's labels.</summary>
-    public abstract PretrainedConfig Configure(PretrainedConfig config);
+    /// <summary>The base model's configuration, with what this task adds, such as its labels.</summary>
+    public virtual PretrainedConfig Configure(PretrainedConfig config) => config;
 
-    /// <exception cref="FaultException">When the family has no head for this task.</exception>
-    public abstract PretrainedModel CreateModel(PretrainedConfig config);
-
-    /// <summary>The loss summed (not averaged) over the batch's targets.</summary>
-    public abstract Tensor LossSum(Tensor logits, Batch batch);
+    /// <summary>One forward pass and its loss.</summary>
+    public abstract TaskLoss Loss(PretrainedModel model, Batch batch);
 
     public abstract Scorer CreateScorer();
 }
 
-/// <summary>Collects the logits of one pass over a split and turns them into metrics.</summary>
+/// <summary>The loss of one batch, summed (not averaged) over its targets: a scalar that has not been waited for.</summary>
+public readonly record struct TaskLoss(Tensor Sum)
+{
+    /// <summary>What else is logged with the loss, such as <c>mean_token_accuracy</c>: scalars, summed over the targets as the loss is.</summary>
+    public IReadOnlyDictionary<string, Tensor> Metrics { get; init; } = ReadOnlyDictionary<string, Tensor>.Empty;
+}
+
+/// <summary>Collects what one pass over a split gives and turns it into metrics. Called without gradients, in evaluation mode.</summary>
 public abstract class Scorer
 {
-    public abstract void Add(Tensor logits, Batch batch);
+    public abstract void Add(PretrainedModel model, Batch batch);
 
     public abstract Scores Compute();
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
@@ -18,10 +19,22 @@ public sealed record GoldenCase
     public required IReadOnlyList<GoldenBatch> Batches { get; init; }
     public required GoldenForward Forward { get; init; }
     public required IReadOnlyDictionary<string, GoldenGradient> Gradients { get; init; }
+
+    /// <summary>A causal language model's continuation without sampling.</summary>
+    public GoldenGreedy? Greedy { get; init; }
     public GoldenTrajectory? Train { get; init; }
 
     [JsonPropertyName("train_accum4")]
     public GoldenTrajectory? TrainAccumulated { get; init; }
+
+    [JsonIgnore]
+    public ModelHead Head => Architecture switch
+    {
+        _ when Architecture.EndsWith("ForSequenceClassification", StringComparison.Ordinal) => ModelHead.SequenceClassification,
+        _ when Architecture.EndsWith("ForTokenClassification", StringComparison.Ordinal) => ModelHead.TokenClassification,
+        _ when Architecture.EndsWith("ForMaskedLM", StringComparison.Ordinal) => ModelHead.MaskedLm,
+        _ => ModelHead.CausalLm,
+    };
 
     /// <exception cref="FaultException">When the file is missing or of another form.</exception>
     public static GoldenCase Read(string folder)
@@ -40,26 +53,51 @@ public sealed record GoldenCase
     }
 }
 
-/// <summary>Token ids and mask <c>[batch, seq]</c>; labels as the problem type has them.</summary>
+/// <summary>Token ids and mask <c>[batch, seq]</c>; labels as head and problem type have them.</summary>
 public sealed record GoldenBatch(long[][] InputIds, long[][] AttentionMask, JsonElement Labels)
 {
-    public Batch ToBatch(ProblemType problemType)
+    public Batch ToBatch(ModelHead head, ProblemType problemType)
     {
         var rows = InputIds.Length;
+        if (head != ModelHead.SequenceClassification)
+        {
+            var tokens = Labels.Deserialize<long[][]>()!;
+            // A causal model's first token has no logits that predict it.
+            var targets = tokens.Sum(row => row.Skip(head == ModelHead.CausalLm ? 1 : 0).Count(label => label != LanguageModelLoss.Ignored));
+            return ToBatch(Matrix(tokens), targets);
+        }
         var labels = problemType switch
         {
             ProblemType.SingleLabelClassification => tensor(Labels.Deserialize<long[]>()!),
             ProblemType.MultiLabelClassification => tensor(Labels.Deserialize<float[][]>()!.SelectMany(row => row).ToArray()).reshape(rows, -1),
             _ => tensor(Labels.Deserialize<float[]>()!),
         };
-        var targets = ClassificationLoss.Targets(problemType, rows, labels.ndim == 2 ? (int)labels.size(1) : 1);
-        return new(new ModelInputs(Matrix(InputIds), Matrix(AttentionMask)), labels, rows, (int)AttentionMask.Sum(row => row.Sum()), targets);
+        return ToBatch(labels, ClassificationLoss.Targets(problemType, rows, labels.ndim == 2 ? (int)labels.size(1) : 1));
     }
+
+    private Batch ToBatch(Tensor labels, double targets) =>
+        new(new ModelInputs(Matrix(InputIds), Matrix(AttentionMask)), labels, InputIds.Length, (int)AttentionMask.Sum(row => row.Sum()), targets);
 
     private static Tensor Matrix(long[][] rows) => tensor(rows.SelectMany(row => row).ToArray()).reshape(rows.Length, -1);
 }
 
-public sealed record GoldenForward(double Loss, float[][]? Logits);
+/// <summary>The logits of batch 0: all of them, or some rows of the last dimension by their index (<c>"i,j"</c>).</summary>
+public sealed record GoldenForward(double Loss, JsonElement? Logits, IReadOnlyDictionary<string, float[]>? LogitsRows)
+{
+    /// <summary>The largest absolute difference.</summary>
+    public double Distance(Tensor logits)
+    {
+        if (LogitsRows is not null)
+            return LogitsRows.Max(row => (logits[row.Key.Split(',').Select(index => TensorIndex.Single(long.Parse(index, CultureInfo.InvariantCulture))).ToArray()] - tensor(row.Value)).abs().max().ToDouble());
+        return (logits - tensor(Flatten(Logits!.Value).ToArray()).reshape(logits.shape)).abs().max().ToDouble();
+    }
+
+    private static IEnumerable<float> Flatten(JsonElement values) =>
+        values.ValueKind == JsonValueKind.Array ? values.EnumerateArray().SelectMany(Flatten) : [values.GetSingle()];
+}
+
+/// <param name="Ids">The prompt and the tokens that follow it.</param>
+public sealed record GoldenGreedy(long[] Prompt, int MaxNewTokens, long[] Ids);
 
 public sealed record GoldenGradient([property: JsonPropertyName("l2")] double L2, float[] Head);
 

@@ -31,49 +31,48 @@ public static class ModelVerification
     {
         var golden = GoldenCase.Read(folder);
         var config = PretrainedConfig.Read(folder);
-        var problemType = config.ProblemType ?? ProblemType.SingleLabelClassification;
+        var loss = new GoldenLoss(golden.Head, config.ProblemType ?? ProblemType.SingleLabelClassification);
         using var scope = NewDisposeScope();
-        Batch[] batches = [.. golden.Batches.Select(batch => batch.ToBatch(problemType))];
+        Batch[] batches = [.. golden.Batches.Select(batch => batch.ToBatch(golden.Head, loss.ProblemType))];
         var checks = new List<Check>();
-        using (var model = Load(folder, config))
+        using (var model = Load(folder, config, golden.Head))
         {
-            checks.Add(CheckForward(golden.Forward, model, batches[0], problemType));
-            checks.AddRange(CheckGradients(golden.Gradients, model, batches[0], problemType));
+            checks.Add(CheckForward(golden.Forward, model, batches[0], loss));
+            checks.AddRange(CheckGradients(golden.Gradients, model, batches[0], loss));
         }
         foreach (var (name, trajectory) in new[] { ("train", golden.Train), ("accumulated", golden.TrainAccumulated) })
         {
             if (trajectory is null)
                 continue;
-            using var model = Load(folder, config);
-            checks.AddRange(CheckTrajectory(name, trajectory, golden.Gradients, model, batches, problemType));
+            using var model = Load(folder, config, golden.Head);
+            checks.AddRange(CheckTrajectory(name, trajectory, golden.Gradients, model, batches, loss));
         }
         return checks;
     }
 
-    private static PretrainedModel Load(string folder, PretrainedConfig config)
+    private static PretrainedModel Load(string folder, PretrainedConfig config, ModelHead head)
     {
-        var model = config.ForSequenceClassification();
+        var model = config.Create(head);
         var loaded = PretrainedFolder.LoadWeights(folder, model, seed: 0);
         if (loaded.NewKeys.Count > 0)
             throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "A golden case must bring every tensor of its model.", "Make it with the reference again.");
         return model;
     }
 
-    private static Check CheckForward(GoldenForward golden, PretrainedModel model, Batch batch, ProblemType problemType)
+    private static Check CheckForward(GoldenForward golden, PretrainedModel model, Batch batch, GoldenLoss loss)
     {
         using var _ = no_grad();
         model.eval();
         var logits = model.call(batch.Inputs);
-        var loss = ClassificationLoss.Sum(problemType, logits, batch.Labels).ToDouble() / batch.Targets;
-        var expected = tensor(golden.Logits!.SelectMany(row => row).ToArray()).reshape(logits.shape);
-        return new("forward", Math.Max(Math.Abs(loss - golden.Loss), (logits - expected).abs().max().ToDouble()), Forward);
+        var mean = loss.Sum(logits, batch).ToDouble() / batch.Targets;
+        return new("forward", Math.Max(Math.Abs(mean - golden.Loss), golden.Distance(logits)), Forward);
     }
 
     /// <summary>The reference keeps of each gradient its norm and its first four values: the error of both, relative to the norm.</summary>
-    private static IEnumerable<Check> CheckGradients(IReadOnlyDictionary<string, GoldenGradient> golden, PretrainedModel model, Batch batch, ProblemType problemType)
+    private static IEnumerable<Check> CheckGradients(IReadOnlyDictionary<string, GoldenGradient> golden, PretrainedModel model, Batch batch, GoldenLoss loss)
     {
         model.train();
-        (ClassificationLoss.Sum(problemType, model.call(batch.Inputs), batch.Labels) / batch.Targets).backward();
+        (loss.Sum(model.call(batch.Inputs), batch) / batch.Targets).backward();
         var worst = 0.0;
         foreach (var (name, parameter) in model.named_parameters())
         {
@@ -86,11 +85,11 @@ public static class ModelVerification
     }
 
     private static IEnumerable<Check> CheckTrajectory(
-        string name, GoldenTrajectory golden, IReadOnlyDictionary<string, GoldenGradient> gradients, PretrainedModel model, Batch[] batches, ProblemType problemType)
+        string name, GoldenTrajectory golden, IReadOnlyDictionary<string, GoldenGradient> gradients, PretrainedModel model, Batch[] batches, GoldenLoss goldenLoss)
     {
         model.train();
         using var optimizer = new AdamW(model.named_parameters(), golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
-        var step = new TrainingStep(model, (logits, batch) => ClassificationLoss.Sum(problemType, logits, batch.Labels), optimizer, golden.MaxGradNorm);
+        var step = new TrainingStep(model, (net, batch) => new(goldenLoss.Sum(net.call(batch.Inputs), batch)), optimizer, golden.MaxGradNorm);
         double loss = 0, norm = 0;
         var next = 0;
         for (var done = 0; done < golden.Steps; done++)
@@ -99,13 +98,24 @@ public static class ModelVerification
             Batch[] micro = [.. Enumerable.Range(0, golden.GradientAccumulationSteps).Select(_ => batches[next++ % batches.Length])];
             var rate = golden.Lr * LearningRates.Factor(LearningRateSchedule.Linear, done, golden.WarmupSteps, golden.Steps);
             var result = step.Run(micro, rate);
-            loss = Math.Max(loss, Math.Abs(result.Loss.ToDouble() - golden.Loss[done]));
-            norm = Math.Max(norm, Math.Abs(result.GradNorm.ToDouble() - golden.GradNorm[done]) / golden.GradNorm[done]);
+            loss = Math.Max(loss, Math.Abs(result[TrainingStep.Loss].ToDouble() - golden.Loss[done]));
+            norm = Math.Max(norm, Math.Abs(result[TrainingStep.GradNorm].ToDouble() - golden.GradNorm[done]) / golden.GradNorm[done]);
         }
         yield return new($"{name}.loss", loss, Trajectory);
         yield return new($"{name}.grad_norm", norm, Gradient);
         var taught = model.named_parameters().Where(entry => gradients[entry.name].L2 > Noise);
         yield return new($"{name}.weights", taught.Max(entry => Distance(entry.parameter, golden.FinalSlices[entry.name])), Trajectory);
+    }
+
+    /// <summary>The loss that transformers computes for a head.</summary>
+    private readonly record struct GoldenLoss(ModelHead Head, ProblemType ProblemType)
+    {
+        public Tensor Sum(Tensor logits, Batch batch) => Head switch
+        {
+            ModelHead.SequenceClassification => ClassificationLoss.Sum(ProblemType, logits, batch.Labels),
+            ModelHead.CausalLm => LanguageModelLoss.CausalSum(logits, batch.Labels),
+            _ => LanguageModelLoss.Sum(logits, batch.Labels),
+        };
     }
 
     private static double Distance(Tensor actual, float[] head)
