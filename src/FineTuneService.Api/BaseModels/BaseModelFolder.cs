@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Tokenization;
 
 namespace FineTuneService.Api.BaseModels;
 
@@ -39,8 +40,6 @@ public sealed record BaseModelView
 /// <summary>A Hugging Face folder under the models directory; only headers are read.</summary>
 public sealed class BaseModelFolder(string name, string path)
 {
-    private static readonly string[][] Tokenizers = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]];
-
     public string Name => name;
 
     public string Path => path;
@@ -63,12 +62,12 @@ public sealed class BaseModelFolder(string name, string path)
         var files = new DirectoryInfo(path).GetFiles();
         var (config, configFault) = Try(() => PretrainedConfig.Read(path));
         var (tensors, tensorsFault) = Try(() => SafetensorsReader.ReadHeaders(path).Entries);
-        var hasTokenizer = Tokenizers.Any(set => set.All(needed => files.Any(file => file.Name == needed)));
+        var hasTokenizer = Tokenizer.IsAmong([.. files.Select(file => file.Name)]);
         return new()
         {
             Name = name,
             ModelType = config?.ModelType ?? configFault?.Value,
-            WhyNot = (configFault ?? tensorsFault) is { } fault ? Tell(fault) : hasTokenizer ? null : "It has no tokenizer files: tokenizer.json, or vocab.txt, or vocab.json and merges.txt.",
+            WhyNot = (configFault ?? tensorsFault) is { } fault ? Tell(fault) : hasTokenizer ? null : "It has no tokenizer files: tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or a sentencepiece model.",
             Heads = config is null ? null : [.. config.Heads.Keys],
             Parameters = tensors?.Values.Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size)),
             VocabSize = config?.VocabSize,

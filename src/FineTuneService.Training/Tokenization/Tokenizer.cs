@@ -12,7 +12,7 @@ public sealed class Tokenizer
     private static readonly string[] KnownFiles =
     [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
-        "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json",
+        .. SentencePieceFiles.Names, "chat_template.jinja", "chat_template.json",
     ];
 
     private readonly TokenizerParts _parts;
@@ -62,7 +62,11 @@ public sealed class Tokenizer
     /// <summary>Names of the tokenizer's files in its folder: a checkpoint copies them byte for byte.</summary>
     public IReadOnlyList<string> Files { get; }
 
-    /// <summary>Reads <c>tokenizer.json</c>, else <c>vocab.txt</c>, else <c>vocab.json</c> with <c>merges.txt</c>.</summary>
+    /// <summary>Whether a folder with these files has a tokenizer.</summary>
+    public static bool IsAmong(IReadOnlyCollection<string> files) =>
+        files.Contains("tokenizer.json") || files.Contains("vocab.txt") || (files.Contains("vocab.json") && files.Contains("merges.txt")) || SentencePieceFiles.Names.Any(files.Contains);
+
+    /// <summary>Reads <c>tokenizer.json</c>, else <c>vocab.txt</c>, else <c>vocab.json</c> with <c>merges.txt</c>, else a sentencepiece model.</summary>
     /// <exception cref="FaultException">When the files are missing, damaged, or ask for something unknown; names file and place.</exception>
     public static Tokenizer Load(string folder)
     {
@@ -71,11 +75,12 @@ public sealed class Tokenizer
         var parts = File.Exists(In("tokenizer.json")) ? TokenizerParts.Read(JsonSection.Load(In("tokenizer.json")))
             : File.Exists(In("vocab.txt")) ? VocabularyFiles.Bert(folder, config)
             : File.Exists(In("vocab.json")) && File.Exists(In("merges.txt")) ? VocabularyFiles.ByteLevel(folder, config)
+            : SentencePieceFiles.Names.Select(In).FirstOrDefault(File.Exists) is { } model ? SentencePieceFiles.Read(model, config)
             : throw new FaultException(
                 folder,
                 null,
                 "There is no tokenizer here.",
-                "Add tokenizer.json, or vocab.txt, or vocab.json and merges.txt (save_pretrained of a fast tokenizer writes the first).");
+                "Add tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or a sentencepiece model (save_pretrained of a fast tokenizer writes the first).");
         return new(folder, parts, config);
     }
 

@@ -35,6 +35,8 @@ internal sealed class TokenizerConfig
 
     public bool Flag(string name, bool otherwise) => Find(name)?.Flag() ?? otherwise;
 
+    public int Number(string name, int otherwise) => Find(name)?.Number() ?? otherwise;
+
     public bool? OptionalFlag(string name) => Find(name)?.Flag();
 
     /// <summary>The content of a special token such as <c>pad_token</c>, which may be a string or an object.</summary>
