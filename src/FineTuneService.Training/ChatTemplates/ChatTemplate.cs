@@ -72,7 +72,7 @@ public sealed class ChatTemplate
 
     internal (Rendering Run, string Text) Render(Chat chat, bool addGenerationPrompt)
     {
-        var run = new Rendering(chat.Now, chat.Messages);
+        var run = new Rendering(chat.Now, chat.Messages, chat.Size);
         var context = new Scope(Globals.Scope);
         foreach (var (name, value) in _specialTokens)
             context.Set(name, value);

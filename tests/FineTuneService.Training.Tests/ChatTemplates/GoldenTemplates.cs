@@ -9,7 +9,7 @@ internal static class GoldenTemplates
 {
     public static string[] Names { get; } = [.. Directory.GetFiles(Folder, "*.json").Select(Path.GetFileNameWithoutExtension).OfType<string>().Order(StringComparer.Ordinal)];
 
-    private static string Folder => Path.Combine(AppContext.BaseDirectory, "Fixtures", "chat_templates");
+    public static string Folder => Path.Combine(AppContext.BaseDirectory, "Fixtures", "chat_templates");
 
     public static GoldenTemplate Read(string name) =>
         new(JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Folder, name + ".json"))).RootElement);

@@ -8,22 +8,25 @@ namespace FineTuneService.Training.ChatTemplates.Jinja;
 /// One rendering under way: its output, and what it has used up. A template comes with a model from anywhere,
 /// so everything that costs time or memory is charged here before it happens.
 /// </summary>
-internal sealed class Rendering(DateTimeOffset now, ListValue messages)
+/// <param name="now">Read once, so that every rendering of a conversation has the same.</param>
+/// <param name="messages">The conversation.</param>
+/// <param name="size">Of the request as JSON, in bytes.</param>
+internal sealed class Rendering(DateTimeOffset now, ListValue messages, long size)
 {
-    // About a third of a second; a conversation of 1,000 messages takes some 100,000.
-    private const int MostSteps = 4_000_000;
-    private const int LongestText = 16 << 20;
-    // UTF-16 units copied or scanned, all in all: strings that grow message by message are copied often.
-    private const long MostText = 256L << 20;
-    private const long MostItems = 8_000_000;
     private const int DeepestCalls = 200;
 
-    private int _steps;
+    // A tenth of a second for each of these, and more for a large conversation: the hungriest of 80 templates took 30 steps a message, or 3 a character.
+    private readonly long _mostSteps = 2_000_000 + 16 * size;
+    private readonly long _longestText = 4_000_000 + 8 * size;
+    private readonly long _mostItems = 2_000_000 + 4 * size;
+    // UTF-16 units copied or scanned. A template may gather its output in one string, and then copies it with each of many messages.
+    private readonly long _mostText = 128_000_000 + 512 * size;
+
+    private long _steps;
     private long _text;
     private long _items;
     private int _calls;
 
-    /// <summary>Read once, so that every rendering of a conversation has the same.</summary>
     public DateTimeOffset Now => now;
 
     /// <summary>The conversation, to tell whose turn is being generated.</summary>
@@ -45,24 +48,24 @@ internal sealed class Rendering(DateTimeOffset now, ListValue messages)
 
     public void Step()
     {
-        if (++_steps > MostSteps)
-            throw TemplateError.Limit($"The template takes more than {MostSteps:N0} steps for one conversation");
+        if (++_steps > _mostSteps)
+            throw TemplateError.Limit($"The template takes more than {_mostSteps:N0} steps for one conversation");
         RuntimeHelpers.EnsureSufficientExecutionStack();
     }
 
     public void ChargeText(int length, long times = 1)
     {
-        if ((Int128)length * times > LongestText)
-            throw TemplateError.Limit($"The template makes a string of more than {LongestText:N0} characters");
+        if ((Int128)length * times > _longestText)
+            throw TemplateError.Limit($"The template makes a string of more than {_longestText:N0} characters");
         _text += Math.Max(length, 1) * times;
-        if (_text > MostText)
-            throw TemplateError.Limit($"The template moves more than {MostText:N0} characters for one conversation");
+        if (_text > _mostText)
+            throw TemplateError.Limit($"The template moves more than {_mostText:N0} characters for one conversation");
     }
 
     public void ChargeItems(int count, long times = 1)
     {
-        if ((Int128)count * times > MostItems || (_items += count * times) > MostItems)
-            throw TemplateError.Limit($"The template makes lists of more than {MostItems:N0} items");
+        if ((Int128)count * times > _mostItems || (_items += count * times) > _mostItems)
+            throw TemplateError.Limit($"The template makes lists of more than {_mostItems:N0} items");
     }
 
     /// <summary>The value, with the scanning of it paid for when it is a string.</summary>
@@ -104,8 +107,8 @@ internal sealed class Rendering(DateTimeOffset now, ListValue messages)
     public void Write(string text)
     {
         ChargeText(text.Length);
-        if (Output.Length + text.Length > LongestText)
-            throw TemplateError.Limit($"The template writes more than {LongestText:N0} characters");
+        if (Output.Length + text.Length > _longestText)
+            throw TemplateError.Limit($"The template writes more than {_longestText:N0} characters");
         Output.Append(text);
     }
 

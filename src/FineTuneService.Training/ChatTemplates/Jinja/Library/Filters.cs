@@ -34,7 +34,7 @@ internal static class Filters
             { "float", "default", 0, (_, value, given) => Conversions.ToReal(value, given[0] ?? 0.0) },
             { "round", "precision method", 0, (run, value, given) => Conversions.Round(value, given.Integer(0, 0), given.Text(1, run, "common")) },
             { "abs", (_, value) => PythonNumber.Is(value) ? PythonNumber.Compare(value, Boxed.Of(0)) < 0 ? PythonNumber.Negate(value) : value : throw new TemplateError($"bad operand type for abs(): '{PythonType.Name(value)}'") },
-            { "attr", "name", 1, (run, value, given) => PythonAccess.Attribute(value, given.Text(0, run)) },
+            { "attr", "name", 1, (run, value, given) => PythonAccess.AttributeOnly(value, given.Text(0, run)) },
             { "length", (run, value) => Boxed.Of(PythonOperators.Length(value, run)) },
             { "count", (run, value) => Boxed.Of(PythonOperators.Length(value, run)) },
         };

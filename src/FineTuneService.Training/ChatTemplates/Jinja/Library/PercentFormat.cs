@@ -38,8 +38,6 @@ internal static class PercentFormat
                 text.Append('%');
             else
                 text.Append(run.Text(One(type, named ?? Next(), flags, width, precision, run)));
-            if (text.Length > 1 << 24)
-                throw TemplateError.Limit("The template makes too long a string");
         }
         return used < positional.Length && !byName && values is not (DictValue or ListValue) ? throw new TemplateError("not all arguments converted during string formatting") : run.Text(text.ToString());
 

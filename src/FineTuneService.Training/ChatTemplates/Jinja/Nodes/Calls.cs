@@ -57,15 +57,10 @@ internal sealed class Filter(Expression? subject, string name, Routine? routine,
 
     public object Apply(object value, Rendering run, Scope scope)
     {
-        if (subject is Filter { IsOpen: true } inner)
-            value = inner.Apply(value, run, scope);
         var given = arguments.Evaluate(run, scope);
         run.Offset = Offset;
         return (routine ?? throw new TemplateError($"No filter named '{name}'")).Invoke(run, value, given);
     }
-
-    /// <summary>Whether its subject comes from outside.</summary>
-    public bool IsOpen => subject is null or Filter { IsOpen: true };
 }
 
 internal sealed class Test(Expression subject, string name, Routine? routine, ArgumentList arguments, int offset) : Expression(offset)

@@ -11,7 +11,7 @@ internal sealed class Name(string name, int offset) : Expression(offset)
 {
     public string Identifier => name;
 
-    protected override object Compute(Rendering run, Scope scope) => scope.Find(name) ?? new Undefined($"'{name}' is undefined");
+    protected override object Compute(Rendering run, Scope scope) => scope.Find(name) ?? new Undefined(() => $"'{name}' is undefined");
 }
 
 /// <summary>A list's or, with <paramref name="isTuple"/>, a tuple's display.</summary>

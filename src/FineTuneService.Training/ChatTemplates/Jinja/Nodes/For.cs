@@ -12,7 +12,7 @@ internal sealed class For(Target target, Expression items, Expression? condition
         var values = PythonOperators.Items(iterated, run);
         if (condition is not null)
             values = Array.FindAll(values, value => Admits(condition, value, run, scope));
-        var loop = new LoopValue(values, Depth(scope));
+        var loop = new LoopValue(values);
         for (; loop.Index < values.Length; loop.Index++)
         {
             run.Step();
@@ -32,6 +32,4 @@ internal sealed class For(Target target, Expression items, Expression? condition
         target.Assign(value, run, pass);
         return PythonOperators.IsTrue(test.Evaluate(run, pass));
     }
-
-    private static int Depth(Scope scope) => scope.Find("loop") is LoopValue outer ? outer.Depth + 1 : 1;
 }

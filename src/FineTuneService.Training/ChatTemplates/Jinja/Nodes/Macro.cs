@@ -49,7 +49,7 @@ internal sealed class MacroValue(MacroDefinition macro, Scope scope) : Callable(
             else if (keywords.Remove(name, out var given))
                 local.Set(name, given);
             else
-                local.Set(name, fallback?.Evaluate(run, local) ?? new Undefined($"parameter '{name}' was not provided"));
+                local.Set(name, fallback?.Evaluate(run, local) ?? new Undefined(() => $"parameter '{name}' was not provided"));
         }
         if (keywords.Remove("caller", out var caller))
             local.Set("caller", caller);

@@ -46,23 +46,23 @@ internal sealed class Set(Target target, Expression value) : Statement
 }
 
 /// <summary><c>{% set target %}…{% endset %}</c></summary>
-internal sealed class SetBlock(Target target, Filter? filter, Statement[] body) : Statement
+internal sealed class SetBlock(Target target, Filter[] filters, Statement[] body) : Statement
 {
     public override Flow Execute(Rendering run, Scope scope)
     {
         object text = run.Capture(() => Execute(body, run, new Scope(scope)));
-        target.Assign(filter?.Apply(text, run, scope) ?? text, run, scope);
+        target.Assign(filters.Aggregate(text, (value, filter) => filter.Apply(value, run, scope)), run, scope);
         return Flow.Next;
     }
 }
 
 /// <summary><c>{% filter … %}…{% endfilter %}</c></summary>
-internal sealed class FilterBlock(Filter filter, Statement[] body) : Statement
+internal sealed class FilterBlock(Filter[] filters, Statement[] body) : Statement
 {
     public override Flow Execute(Rendering run, Scope scope)
     {
-        var text = run.Capture(() => Execute(body, run, new Scope(scope)));
-        run.Write(PythonText.Str(filter.Apply(text, run, scope), run));
+        object text = run.Capture(() => Execute(body, run, new Scope(scope)));
+        run.Write(PythonText.Str(filters.Aggregate(text, (value, filter) => filter.Apply(value, run, scope)), run));
         return Flow.Next;
     }
 }
@@ -98,7 +98,7 @@ internal sealed class Generation(Statement[] body) : Statement
     {
         for (var inner = scope; inner is not null; inner = inner.Parent)
         {
-            foreach (var value in inner.Values)
+            foreach (var (_, value) in inner.Entries)
             {
                 if (value is DictValue && Array.FindIndex(run.Messages.Items, message => ReferenceEquals(message, value)) is >= 0 and var index)
                     return index;

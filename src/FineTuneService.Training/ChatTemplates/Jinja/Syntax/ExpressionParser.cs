@@ -17,11 +17,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
     /// <summary>Above 0 inside an if: what is unknown there may never be reached, and is refused only when it is.</summary>
     public int Conditions { get; set; }
 
-    public Expression Parse(bool withConditional = true)
-    {
-        tokens.Descend();
-        return withConditional ? ParseConditional() : ParseOr();
-    }
+    public Expression Parse(bool withConditional = true) => tokens.Nested<Expression>(withConditional ? ParseConditional : ParseOr);
 
     /// <summary>An expression, or several with commas between them, which make a tuple.</summary>
     public Expression ParseTuple(bool withConditional = true, bool inBrackets = false, string? endName = null)
@@ -79,8 +75,8 @@ internal sealed class ExpressionParser(TokenStream tokens)
     {
         if (!tokens.Current.IsName("not"))
             return ParseComparison();
-        tokens.Descend();
-        return new Not(OperandAfter(out var offset, ParseNot), offset);
+        var offset = tokens.Take().Offset;
+        return new Not(tokens.Nested(ParseNot), offset);
     }
 
     private Expression ParseComparison()
@@ -149,12 +145,11 @@ internal sealed class ExpressionParser(TokenStream tokens)
 
     private Expression ParseUnary(bool withFilters = true)
     {
-        tokens.Descend();
         Expression node;
         if (tokens.Current.IsOperator("-") || tokens.Current.IsOperator("+"))
         {
-            var isPlus = tokens.Current.Text == "+";
-            node = new Negative(OperandAfter(out var offset, () => ParseUnary(withFilters: false)), isPlus, offset);
+            var sign = tokens.Take();
+            node = new Negative(tokens.Nested(() => ParseUnary(withFilters: false)), isPlus: sign.Text == "+", sign.Offset);
         }
         else
         {
@@ -255,8 +250,8 @@ internal sealed class ExpressionParser(TokenStream tokens)
         var start = tokens.Current.IsOperator(":") ? null : Parse();
         if (tokens.SkipOperator("]"))
             return new Item(node, start ?? throw tokens.Unexpected("an expression"), offset);
-        if (start is not null && tokens.Current.IsOperator(","))
-            throw TemplateError.Syntax("A subscript has one key or one slice", tokens.Current.Offset);
+        if (start is not null && tokens.SkipOperator(","))
+            return new Item(node, new Display([start, .. ParseItems("]", () => Parse())], isTuple: true, offset), offset);
         tokens.ExpectOperator(":");
         var stop = tokens.Current.IsOperator(":") || tokens.Current.IsOperator("]") ? null : Parse();
         var step = tokens.SkipOperator(":") && !tokens.Current.IsOperator("]") ? Parse() : null;
@@ -269,7 +264,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
         while (true)
         {
             var offset = tokens.Current.Offset;
-            if (tokens.Current.IsOperator("|"))
+            if (tokens.SkipOperator("|"))
                 node = ParseFilter(node);
             else if (tokens.SkipName("is"))
                 node = ParseTest(node, offset);
@@ -280,14 +275,20 @@ internal sealed class ExpressionParser(TokenStream tokens)
         }
     }
 
-    /// <param name="subject">Null: a block's text.</param>
-    public Filter ParseFilter(Expression? subject)
+    /// <summary>The filters that a block's text goes through, the first without its bar.</summary>
+    public Filter[] ParseBlockFilters()
     {
-        tokens.ExpectOperator("|");
-        return ParseFilterName(subject);
+        var filters = new List<Filter>();
+        do
+        {
+            filters.Add(ParseFilter(null));
+        }
+        while (tokens.SkipOperator("|"));
+        return [.. filters];
     }
 
-    public Filter ParseFilterName(Expression? subject)
+    /// <param name="subject">Null: a block's text.</param>
+    private Filter ParseFilter(Expression? subject)
     {
         var name = tokens.Expect(TokenKind.Name);
         var routine = Known(Filters.All, name, "filter");

@@ -8,6 +8,8 @@ namespace FineTuneService.Training.ChatTemplates.Jinja.Syntax;
 /// </summary>
 internal sealed class Lexer
 {
+    private const int MostTokens = 4000;
+
     // Longest first.
     private static readonly string[] Operators =
         ["//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"];
@@ -144,9 +146,13 @@ internal sealed class Lexer
         var isBlock = begin == TokenKind.BlockBegin;
         var closing = isBlock ? '%' : '}';
         var brackets = new Stack<char>();
+        var first = _tokens.Count;
         while (true)
         {
             SkipWhiteSpace();
+            // Chains of operators become trees as deep as they are long.
+            if (_tokens.Count - first > MostTokens)
+                throw TemplateError.Syntax($"The tag has more than {MostTokens} tokens", tag);
             if (_at >= _source.Length)
                 throw TemplateError.Syntax($"The tag is not closed: '{(isBlock ? "%}" : "}}")}' is missing", tag);
             if (brackets.Count == 0 && EndsHere(closing, isBlock) is { } sign)

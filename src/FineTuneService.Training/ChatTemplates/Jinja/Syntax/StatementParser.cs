@@ -31,7 +31,6 @@ internal sealed class StatementParser
     /// <summary>Up to, and not including, the first of the tags in <paramref name="ends"/>; without any, up to the end.</summary>
     private Statement[] ParseBody(params string[] ends)
     {
-        _tokens.Descend();
         var body = new List<Statement>();
         while (true)
         {
@@ -48,7 +47,7 @@ internal sealed class StatementParser
                 case TokenKind.BlockBegin when _tokens.Current.Kind == TokenKind.Name && ends.Contains(_tokens.Current.Text):
                     return [.. body];
                 case TokenKind.BlockBegin:
-                    body.Add(ParseStatement(_tokens.Expect(TokenKind.Name), ends));
+                    body.Add(_tokens.Nested(() => ParseStatement(_tokens.Expect(TokenKind.Name), ends)));
                     _tokens.Expect(TokenKind.BlockEnd);
                     break;
                 default:
@@ -65,7 +64,7 @@ internal sealed class StatementParser
         "for" => ParseFor(tag),
         "macro" => ParseMacro(),
         "call" => ParseCall(tag),
-        "filter" => new FilterBlock(ParseFilters(_expressions.ParseFilterName(null)), ParseBlock("endfilter")),
+        "filter" => new FilterBlock(_expressions.ParseBlockFilters(), ParseBlock("endfilter")),
         "with" => ParseWith(),
         "generation" => ParseGeneration(),
         "break" or "continue" when _loops == 0 => throw TemplateError.Syntax($"'{tag.Text}' outside loop", tag.Offset),
@@ -80,26 +79,17 @@ internal sealed class StatementParser
         var target = ParseTarget(withNamespace: true);
         if (_tokens.SkipOperator("="))
             return new Set(target, _expressions.ParseTuple());
-        var filter = _tokens.Current.IsOperator("|") ? ParseFilters(_expressions.ParseFilter(null)) : null;
-        return new SetBlock(target, filter, ParseBlock("endset"));
-    }
-
-    private Filter ParseFilters(Filter filter)
-    {
-        while (_tokens.Current.IsOperator("|"))
-            filter = _expressions.ParseFilter(filter);
-        return filter;
+        return new SetBlock(target, _tokens.SkipOperator("|") ? _expressions.ParseBlockFilters() : [], ParseBlock("endset"));
     }
 
     private If ParseIf()
     {
-        _tokens.Descend();
         var condition = _expressions.ParseTuple(withConditional: false);
         _expressions.Conditions++;
         var then = ParseInner("elif", "else", "endif");
         Statement[] otherwise = _tokens.Take().Text switch
         {
-            "elif" => [ParseIf()],
+            "elif" => [_tokens.Nested(ParseIf)],
             "else" => ParseBlock("endif"),
             _ => [],
         };

@@ -1,11 +1,12 @@
-using System.Runtime.CompilerServices;
-
 namespace FineTuneService.Training.ChatTemplates.Jinja.Syntax;
 
 /// <summary>The tokens of a template, with a place in them.</summary>
 internal sealed class TokenStream(List<Token> tokens)
 {
+    private const int Deepest = 200;
+
     private int _at;
+    private int _depth;
 
     public Token Current => tokens[_at];
 
@@ -39,11 +40,14 @@ internal sealed class TokenStream(List<Token> tokens)
 
     public TemplateError Unexpected(string expected) => TemplateError.Syntax($"expected {expected}, got '{Current}'", Current.Offset);
 
-    /// <summary>Called where the grammar recurses: a template nested without end is refused instead of overflowing the stack.</summary>
-    public void Descend()
+    /// <summary>Parses something that may hold its own kind: nested without end, it would overflow the stack.</summary>
+    public T Nested<T>(Func<T> parse)
     {
-        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
-            throw TemplateError.Syntax("The template is nested too deep", Current.Offset);
+        if (++_depth > Deepest)
+            throw TemplateError.Syntax($"The template is nested more than {Deepest} deep", Current.Offset);
+        var parsed = parse();
+        _depth--;
+        return parsed;
     }
 
     private bool Skip(bool matches)

@@ -3,13 +3,11 @@ using FineTuneService.Training.ChatTemplates.Jinja.Library;
 namespace FineTuneService.Training.ChatTemplates.Jinja.Values;
 
 /// <summary>What <c>loop</c> is in a loop.</summary>
-internal sealed class LoopValue(object[] items, int depth)
+internal sealed class LoopValue(object[] items)
 {
     private object[]? _changed;
 
     public int Index { get; set; }
-
-    public int Depth => depth;
 
     public object? Member(string name) => name switch
     {
@@ -20,8 +18,8 @@ internal sealed class LoopValue(object[] items, int depth)
         "length" => Boxed.Of(items.Length),
         "revindex" => Boxed.Of(items.Length - Index),
         "revindex0" => Boxed.Of(items.Length - Index - 1),
-        "depth" => Boxed.Of(depth),
-        "depth0" => Boxed.Of(depth - 1),
+        "depth" => Boxed.Of(1), // Only recursive loops go deeper.
+        "depth0" => Boxed.Of(0),
         "previtem" => Index > 0 ? items[Index - 1] : new Undefined("there is no previous item"),
         "nextitem" => Index + 1 < items.Length ? items[Index + 1] : new Undefined("there is no next item"),
         "cycle" => new Function(name, (_, arguments) => arguments.Positional is { Length: > 0 } values ? values[Index % values.Length] : throw new TemplateError("no items for cycling given")),

@@ -15,6 +15,13 @@ internal static class PythonAccess
         return Member(value, name) ?? (value is DictValue dict && dict.TryGetValue(name, out var entry) ? entry : Missing(value, name));
     }
 
+    /// <summary>What the filter <c>attr</c> gives: a method or a namespace's member, never a dict's entry.</summary>
+    public static object AttributeOnly(object value, string name)
+    {
+        PythonOperators.RequireDefined(value, value);
+        return Member(value, name) ?? Missing(value, name);
+    }
+
     public static object Item(object value, object key, Rendering run)
     {
         if (value is Undefined undefined)
@@ -30,7 +37,7 @@ internal static class PythonAccess
         }
         return PythonText.TryGet(key, out var name)
             ? Member(value, name) ?? Missing(value, name)
-            : new Undefined($"{PythonType.Owner(value)} has no element {PythonText.Repr(key, run)}");
+            : new Undefined(() => $"{PythonType.Owner(value)} has no element {PythonText.Repr(key, run)}");
     }
 
     /// <param name="value">A string, list or tuple.</param>
@@ -97,7 +104,7 @@ internal static class PythonAccess
         _ => BoundMethods.Find(value, name),
     };
 
-    private static Undefined Missing(object value, string name) => new($"'{PythonType.Owner(value)}' has no attribute '{name}'");
+    private static Undefined Missing(object value, string name) => new(() => $"'{PythonType.Owner(value)}' has no attribute '{name}'");
 
     private static long? Bound(object value) => value is None ? null
         : PythonNumber.TryInteger(value, out var bound) ? Math.Clamp(bound, int.MinValue, int.MaxValue)

@@ -13,9 +13,12 @@ internal sealed class None
 }
 
 /// <summary>A name, member or element that is not there: prints as nothing, is false and empty, and faults when anything is asked of it.</summary>
-internal sealed class Undefined(string message)
+internal sealed class Undefined(Func<string> describe)
 {
-    public string Message => message;
+    public Undefined(string message) : this(() => message) { }
+
+    /// <summary>Made only when asked for: most undefined things are meant to be.</summary>
+    public string Message => describe();
 }
 
 /// <summary>A string that <c>|safe</c> or <c>|escape</c> made: what is added to it becomes HTML-escaped.</summary>
