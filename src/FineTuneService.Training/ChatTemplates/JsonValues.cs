@@ -18,7 +18,7 @@ internal static class JsonValues
         JsonValueKind.String => Text(element.GetString, pointer),
         JsonValueKind.True => Boxed.True,
         JsonValueKind.False => Boxed.False,
-        JsonValueKind.Number => ReadNumber(element),
+        JsonValueKind.Number => ReadNumber(element, pointer),
         _ => None.Value,
     };
 
@@ -33,8 +33,12 @@ internal static class JsonValues
         return dict;
     }
 
-    private static object ReadNumber(JsonElement element) => element.TryGetInt64(out var integer) ? Boxed.Of(integer)
+    // Python stops there, too: reading digits takes the square of their number.
+    private const int MostDigits = 4300;
+
+    private static object ReadNumber(JsonElement element, string pointer) => element.TryGetInt64(out var integer) ? Boxed.Of(integer)
         : element.GetRawText() is var digits && digits.AsSpan().ContainsAny(".eE") ? element.GetDouble()
+        : digits.Length > MostDigits ? throw new FaultException(pointer, digits[..20] + "...", $"The number has more than {MostDigits} digits.", "Write it as a string.")
         : BigInteger.Parse(digits, CultureInfo.InvariantCulture);
 
     private static string Text(Func<string?> read, string pointer)

@@ -108,8 +108,9 @@ public sealed class ChatTemplateTests
     [InlineData("""{ "role": "user" }""")]
     [InlineData("""["Hi"]""")]
     [InlineData("""[{ "role": "user", "content": "\ud83d" }]""")]
+    [InlineData("[{ \"n\": DIGITS }]")]
     public void Messages_that_are_none_are_refused(string messages) =>
-        Assert.Equal("/messages", Fault(() => ChatTemplate.Parse("", "t").Render(new(JsonDocument.Parse(messages).RootElement))).Pointer);
+        Assert.Equal("/messages", Fault(() => ChatTemplate.Parse("", "t").Render(new(JsonDocument.Parse(messages.Replace("DIGITS", new string('9', 5000), StringComparison.Ordinal)).RootElement))).Pointer);
 
     [Fact]
     public void Numbers_and_keys_are_those_of_the_file()

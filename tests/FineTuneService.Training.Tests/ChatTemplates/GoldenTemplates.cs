@@ -19,6 +19,8 @@ internal sealed class GoldenTemplate(JsonElement file)
 {
     private readonly FixedClock _clock = new(DateTime.Parse(file.GetProperty("now").GetString()!, CultureInfo.InvariantCulture));
 
+    public string Source => file.GetProperty("template").GetString()!;
+
     public ChatTemplate Template { get; } = ChatTemplate.Parse(file.GetProperty("template").GetString()!, file.GetProperty("name").GetString()!);
 
     public IEnumerable<JsonElement> Cases => file.GetProperty("cases").EnumerateArray();

@@ -99,7 +99,7 @@ internal static class Filters
         var text = PythonText.Str(value, run);
         var characters = PythonText.Characters(text, run);
         var (length, end) = (given.Integer(0, 255), given.Text(2, run, "..."));
-        if (characters.Length <= length + given.Integer(3, 5))
+        if (characters.Length <= (long)length + given.Integer(3, 5))
             return text;
         var kept = run.Text(string.Concat(characters.Take(Math.Max(0, length - PythonText.Length(end)))));
         if (!given.Flag(1) && kept.LastIndexOf(' ') is >= 0 and var space)

@@ -26,6 +26,7 @@ internal static class NumberFormat
             return type switch
             {
                 'd' => Group(integer.ToString(CultureInfo.InvariantCulture), grouping),
+                'o' or 'b' when integer > long.MaxValue => throw new TemplateError("an integer leaves 64 bits"),
                 'o' => Convert.ToString((long)integer, 8),
                 'b' => Convert.ToString((long)integer, 2),
                 _ => integer == 0 ? "0" : integer.ToString(type.ToString(), CultureInfo.InvariantCulture).TrimStart('0'),

@@ -25,6 +25,8 @@ internal sealed class CallBlock(MacroDefinition block, Expression callee, Argume
         var target = callee.Evaluate(run, scope);
         var given = arguments.Evaluate(run, scope);
         run.Offset = offset;
+        if (given.Keyword("caller") is not null)
+            throw new TemplateError("a call block passes 'caller' itself");
         if (target is not Callable callable)
             throw new TemplateError($"'{PythonType.Name(target)}' object is not callable");
         var result = callable.Call(run, given with { Keywords = [.. given.Keywords, ("caller", new MacroValue(block, scope))] });
