@@ -49,6 +49,7 @@ public sealed class HostileTemplateTests
         ["ordering shared branches"] = Template("[1]", 64, "[ns.x, ns.x]") + Template("[1]", 64, "[ns.x, ns.x]").Replace("ns", "mm", StringComparison.Ordinal) + "{{ ns.x < mm.x }}",
         ["printing something deep"] = Template("[]", 100_000, "[ns.x]") + "{{ ns.x }}",
         ["tojson of something deep"] = Template("[]", 100_000, "[ns.x]") + "{{ ns.x|tojson }}",
+        ["comparing something deep"] = Template("[]", 100_000, "[ns.x]") + Template("[]", 100_000, "[ns.x]").Replace("ns", "mm", StringComparison.Ordinal) + "{{ ns.x == mm.x }}",
         ["searching what nearly fits"] = "{% set a = 'a' * 10 ** 6 %}{% for i in range(1000) %}{{ ('a' * 400000 + 'b' + 'a' * 10) in a }}{% endfor %}",
         ["counting what nearly fits"] = "{% set a = 'a' * 10 ** 6 %}{% for i in range(1000) %}{{ a.count('a' * 400000 + 'b' + 'a' * 10) }}{{ a.rfind('b' + 'a' * 400000) }}{% endfor %}",
         ["measuring a long string often"] = "{% set a = 'a' * 10 ** 6 %}{% for i in range(100000) %}{% if a|length %}{% endif %}{% endfor %}",

@@ -14,6 +14,8 @@ namespace FineTuneService.Training.ChatTemplates.Jinja;
 internal sealed class Rendering(DateTimeOffset now, ListValue messages, long size)
 {
     private const int DeepestCalls = 200;
+    // As deep as Python itself goes by default.
+    private const int DeepestValues = 1000;
 
     // Each is some tenths of a second, and more for a large conversation: of 80 templates the hungriest took 160 steps a message,
     // and those that loop over a string's characters 3 and more a character.
@@ -27,6 +29,7 @@ internal sealed class Rendering(DateTimeOffset now, ListValue messages, long siz
     private long _text;
     private long _items;
     private int _calls;
+    private int _values;
 
     public DateTimeOffset Now => now;
 
@@ -121,6 +124,16 @@ internal sealed class Rendering(DateTimeOffset now, ListValue messages, long siz
         write();
         (Output, Captures) = (outer, Captures - 1);
         return inner.ToString();
+    }
+
+    /// <summary>Goes into a list or dict.</summary>
+    public T Inside<T>(Func<T> compute)
+    {
+        if (++_values > DeepestValues)
+            throw TemplateError.Limit($"Lists and dicts are nested more than {DeepestValues:N0} deep");
+        var result = compute();
+        _values--;
+        return result;
     }
 
     /// <summary>Runs a macro's body, unless macros are nested too deep already.</summary>

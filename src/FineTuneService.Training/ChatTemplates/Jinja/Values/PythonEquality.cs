@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace FineTuneService.Training.ChatTemplates.Jinja.Values;
 
 /// <summary>Python's <c>==</c>: True == 1 == 1.0, containers by content. Also the hash of dict keys.</summary>
@@ -25,7 +23,7 @@ internal sealed class PythonEquality : IEqualityComparer<object>
 
     /// <param name="left">Any value.</param>
     /// <param name="right">Any value.</param>
-    /// <param name="run">Pays; null inside a dict's look-up, which its caller has paid for.</param>
+    /// <param name="run">Pays; null inside a dict's look-up, which its caller has paid for and whose keys hold nothing.</param>
     public static bool AreEqual(object left, object right, Rendering? run)
     {
         if (PythonText.TryGet(left, out var leftText))
@@ -41,35 +39,33 @@ internal sealed class PythonEquality : IEqualityComparer<object>
         return (left, right) switch
         {
             (Undefined, Undefined) => true,
-            (ListValue x, ListValue y) => SameItems(x.Items, y.Items, run),
-            (TupleValue x, TupleValue y) => SameItems(x.Items, y.Items, run),
-            (DictValue x, DictValue y) => SameEntries(x, y, run),
+            (ListValue x, ListValue y) => run!.Inside(() => SameItems(x.Items, y.Items, run)),
+            (TupleValue x, TupleValue y) => run!.Inside(() => SameItems(x.Items, y.Items, run)),
+            (DictValue x, DictValue y) => run!.Inside(() => SameEntries(x, y, run)),
             _ => ReferenceEquals(left, right),
         };
     }
 
-    private static bool SameItems(object[] left, object[] right, Rendering? run)
+    private static bool SameItems(object[] left, object[] right, Rendering run)
     {
-        RuntimeHelpers.EnsureSufficientExecutionStack();
         if (left.Length != right.Length)
             return false;
         for (var i = 0; i < left.Length; i++)
         {
-            run?.Step();
+            run.Step();
             if (!AreEqual(left[i], right[i], run))
                 return false;
         }
         return true;
     }
 
-    private static bool SameEntries(DictValue left, DictValue right, Rendering? run)
+    private static bool SameEntries(DictValue left, DictValue right, Rendering run)
     {
-        RuntimeHelpers.EnsureSufficientExecutionStack();
         if (left.Count != right.Count)
             return false;
         foreach (var (key, value) in left)
         {
-            run?.Step();
+            run.Step();
             if (!right.TryGetValue(key, out var other) || !AreEqual(value, other, run))
                 return false;
         }
