@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
@@ -17,8 +18,8 @@ public sealed class LocalHub : IAsyncDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<HubRequest> _requests = [];
-    private readonly Dictionary<(string Id, string Commit), Dictionary<string, byte[]>> _commits = [];
-    private readonly Dictionary<(string Id, string Revision), string> _revisions = [];
+    private readonly ConcurrentDictionary<(string Id, string Commit), Dictionary<string, byte[]>> _commits = [];
+    private readonly ConcurrentDictionary<(string Id, string Revision), string> _revisions = [];
     private readonly WebApplication _app;
 
     private LocalHub(WebApplication app) => _app = app;
@@ -70,11 +71,8 @@ public sealed class LocalHub : IAsyncDisposable
     {
         var content = files.ToDictionary();
         var commit = Sha1([.. content.OrderBy(file => file.Key, StringComparer.Ordinal).SelectMany(file => Encoding.UTF8.GetBytes(file.Key).Concat(file.Value))]);
-        lock (_lock)
-        {
-            _commits[(id, commit)] = content;
-            _revisions[(id, "main")] = commit;
-        }
+        _commits[(id, commit)] = content;
+        _revisions[(id, "main")] = commit;
         return commit;
     }
 
@@ -112,13 +110,10 @@ public sealed class LocalHub : IAsyncDisposable
     {
         if (await Disturb(context, seen, []))
             return;
-        string? commit;
-        lock (_lock)
-            commit = _commits.ContainsKey((id, revision)) ? revision : _revisions.GetValueOrDefault((id, Uri.UnescapeDataString(revision)));
+        var commit = _commits.ContainsKey((id, revision)) ? revision : _revisions.GetValueOrDefault((id, Uri.UnescapeDataString(revision)));
         if (commit is null)
         {
-            lock (_lock)
-                context.Response.Headers["X-Error-Code"] = _revisions.Keys.Any(key => key.Id == id) ? "RevisionNotFound" : "RepoNotFound";
+            context.Response.Headers["X-Error-Code"] = _revisions.Keys.Any(key => key.Id == id) ? "RevisionNotFound" : "RepoNotFound";
             context.Response.StatusCode = context.Response.Headers["X-Error-Code"] == "RepoNotFound" ? 401 : 404; // As the hub does without a token.
             return;
         }
