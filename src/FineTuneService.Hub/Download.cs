@@ -10,6 +10,7 @@ public sealed class DownloadProgress
 {
     private long _done;
     private long _total;
+    private long _received;
 
     /// <summary>Bytes that are here, those of the cache included.</summary>
     public long Done => Interlocked.Read(ref _done);
@@ -17,9 +18,18 @@ public sealed class DownloadProgress
     /// <summary>Bytes of all files that are needed; 0 until they are known.</summary>
     public long Total => Interlocked.Read(ref _total);
 
+    /// <summary>Bytes that came over the network; 0 when the cache had everything.</summary>
+    public long Received => Interlocked.Read(ref _received);
+
     internal void Begin(long total) => Interlocked.Exchange(ref _total, total);
 
     internal void Add(long bytes) => Interlocked.Add(ref _done, bytes);
+
+    internal void Receive(long bytes)
+    {
+        Interlocked.Add(ref _received, bytes);
+        Add(bytes);
+    }
 }
 
 /// <summary>One file of a repository into the cache: resumed where an earlier try ended, checked by size and hash, published whole or not at all.</summary>
@@ -117,7 +127,7 @@ internal sealed class Download(HubClient client, HubCache cache, HubSettings set
         try
         {
             await using var body = await response.Content.ReadAsStreamAsync(cancel);
-            for (int read; (read = await Read(body, buffer, file, cancel)) > 0; progress.Add(read))
+            for (int read; (read = await Read(body, buffer, file, cancel)) > 0; progress.Receive(read))
             {
                 if (part.Length + read > file.Size)
                     throw HubRefusal.Damaged(file.Path, $"The hub sends more than the {file.Size} bytes that it lists.");

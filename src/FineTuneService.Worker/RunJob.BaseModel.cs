@@ -65,7 +65,7 @@ internal sealed partial class RunJob
     /// <summary>Tells that we are alive and how far it is, until the download has ended or something ends it.</summary>
     private async Task<Ending> Accompany(Job job, HubModel model, Task fetching, DownloadProgress progress, CancellationToken cancel)
     {
-        var noted = 0L; // Clock's timestamp; 0: nothing was worth a note.
+        var noted = 0L; // Clock's timestamp; 0: not yet.
         while (!fetching.IsCompleted)
         {
             var ending = cancel.IsCancellationRequested ? Ending.ShuttingDown : await Listen(job);
@@ -78,8 +78,8 @@ internal sealed partial class RunJob
             }
             await Task.WhenAny(fetching, Task.Delay(_settings.Heartbeat, clock, CancellationToken.None));
         }
-        if (noted != 0 && fetching.IsCompletedSuccessfully)
-            await Note(job, $"{model.Id} at {model.Revision[..7]} is here whole.");
+        if (progress.Received > 0 && fetching.IsCompletedSuccessfully)
+            await Note(job, $"{model.Id} at {model.Revision[..7]} is here whole; {progress.Received >> 20} MB came from the hub.");
         return Ending.Exited;
     }
 

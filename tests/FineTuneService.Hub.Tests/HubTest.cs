@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using FineTuneService.Contracts;
+using Microsoft.AspNetCore.Http;
 
 namespace FineTuneService.Hub.Tests;
 
@@ -65,6 +66,12 @@ public abstract class HubTest : IAsyncLifetime
     protected static async Task<Fault> FaultOf(Func<Task> act) => Assert.Single((await Assert.ThrowsAsync<FaultException>(act)).Faults);
 
     protected string Blob(string name) => Path.Combine(Cache, "models--acme--tiny-bert", "blobs", LocalHub.Etag(name, TinyBert[name]));
+
+    protected static Task<bool> Refuse(HttpContext context, int status)
+    {
+        context.Response.StatusCode = status;
+        return Task.FromResult(true);
+    }
 
     /// <summary>A safetensors file with one tensor of this many bytes.</summary>
     protected static byte[] Safetensors(string tensor, int bytes)
