@@ -73,7 +73,7 @@ internal sealed class Download(HubClient client, HubCache cache, HubSettings set
             part.Publish(blob);
             return true;
         }
-        catch (FaultException)
+        catch (FaultException error) when (HubRefusal.IsDamage(error))
         {
             part.Delete();
             progress.Add(-part.Length);

@@ -84,6 +84,11 @@ internal sealed class HubClient : IDisposable
         }, cancel);
         try
         {
+            if (answer.Response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
+                throw HubRefusal.Damaged(file.Path, $"The hub has fewer than the {file.Size} bytes that it lists.");
+            // Another host refuses a link that has run out; the hub gives a new one when it is asked again.
+            if (!answer.Response.IsSuccessStatusCode && answer.Response.RequestMessage!.RequestUri is { } address && !_settings.IsEndpoint(address))
+                throw new PassingFailureException($"{address.Host} answers with status {(int)answer.Response.StatusCode}.");
             if (!answer.Response.IsSuccessStatusCode)
                 throw HubRefusal.Of(answer.Response, listing.Model, file.Path, _settings);
             if (answer.Said.Etag is { } etag && etag != file.Etag)

@@ -6,6 +6,8 @@ namespace FineTuneService.Hub;
 /// <summary>What the hub's refusals mean for whoever named the model. The hub says more than the status in <c>X-Error-Code</c>.</summary>
 internal static class HubRefusal
 {
+    private const string DamageRemedy = "Try again later; if it stays so, the repository or the mirror is damaged: choose another revision or another Hub:Endpoint.";
+
     public static FaultException Of(HttpResponseMessage response, HubModel model, string? file, HubSettings settings)
     {
         var code = response.Headers.TryGetValues("X-Error-Code", out var values) ? values.FirstOrDefault() : null;
@@ -31,6 +33,7 @@ internal static class HubRefusal
         "Choose one of GET /base-models, or fetch it once with Hub:Offline false.");
 
     /// <summary>What was sent is not what had been announced.</summary>
-    public static FaultException Damaged(string file, string what) => new(
-        "/base_model", file, what, "Try again later; if it stays so, the repository or the mirror is damaged: choose another revision or another Hub:Endpoint.");
+    public static FaultException Damaged(string file, string what) => new("/base_model", file, what, DamageRemedy);
+
+    public static bool IsDamage(FaultException error) => error.Faults is [{ Remedy: DamageRemedy }];
 }

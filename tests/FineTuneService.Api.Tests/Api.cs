@@ -48,6 +48,7 @@ public sealed class Api : IAsyncLifetime
             .UseSetting("BaseModels:MaxBytes", $"{ModelBytes}")
             .UseSetting("Hub:Endpoint", Hub.Endpoint.ToString())
             .UseSetting("Hub:CacheDirectory", Path.Combine(Data, "hub"))
+            .UseSetting("Hub:Offline", "false")
             .UseSetting("Hub:Retries", "1")
             .UseSetting("Hub:RetryDelay", "00:00:00.001")
             .UseSetting("Predictor:QueueLength", "4")

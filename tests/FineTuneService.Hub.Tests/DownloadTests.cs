@@ -78,6 +78,43 @@ public sealed class DownloadTests : HubTest
     }
 
     [Fact]
+    public async Task A_link_that_has_run_out_is_asked_for_anew()
+    {
+        var asked = 0;
+        Server.Disturb = (context, request, content) => !request.Cdn ? Task.FromResult(false) : ++asked switch
+        {
+            1 => Cut(context, content, 3_000_000),
+            2 => Refuse(context, 403),
+            _ => Task.FromResult(false),
+        };
+
+        await Fetch();
+
+        Assert.Equal(Weights, File.ReadAllBytes(Blob("model.safetensors")));
+        Assert.Equal(3, Server.Requests.Count(request => !request.Cdn && request.Path.EndsWith("/model.safetensors", StringComparison.Ordinal)));
+        Assert.NotNull(Server.Requests.Last(request => request.Cdn).Range);
+    }
+
+    [Fact]
+    public async Task A_hub_that_refuses_in_the_middle_does_not_cost_what_is_here()
+    {
+        Server.Disturb = (context, request, content) => request.Cdn ? Cut(context, content, 3_000_000) : request.Range is null ? Task.FromResult(false) : Refuse(context, 403);
+
+        Assert.Contains("terms", (await FaultOf(() => Fetch())).Message, StringComparison.Ordinal);
+
+        Assert.True(new FileInfo(Blob("model.safetensors") + ".incomplete").Length > 0);
+    }
+
+    [Fact]
+    public async Task A_file_that_has_become_shorter_is_damaged()
+    {
+        Server.Disturb = (context, request, content) => request.Cdn ? request.Range is null ? Cut(context, content, 3_000_000) : Refuse(context, 416) : Task.FromResult(false);
+
+        Assert.Contains("fewer", (await FaultOf(() => Fetch())).Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(Blob("model.safetensors") + ".incomplete"));
+    }
+
+    [Fact]
     public async Task Two_who_want_the_same_file_fetch_it_once()
     {
         Server.Disturb = async (_, request, _) =>

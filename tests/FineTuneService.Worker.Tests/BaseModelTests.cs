@@ -124,7 +124,7 @@ public sealed class BaseModelTests : IAsyncLifetime
     }
 
     private void StartWorker() => _house.StartWorker(
-        ("Hub__Endpoint", _hub.Endpoint.ToString()), ("Hub__Retries", "1"), ("Hub__RetryDelay", "00:00:00.010"), ("Worker__RetryDelay", "00:00:00"), ("Worker__Heartbeat", "00:00:00.200"));
+        ("Hub__Endpoint", _hub.Endpoint.ToString()), ("Hub__CacheDirectory", Path.Combine(_house.Storage.DataDirectory, "hub")), ("Hub__Offline", "false"), ("Hub__Retries", "1"), ("Hub__RetryDelay", "00:00:00.010"), ("Worker__RetryDelay", "00:00:00"), ("Worker__Heartbeat", "00:00:00.200"));
 
     private async Task<List<string>> Notes(string id)
     {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using FineTuneService.Contracts;
-using FineTuneService.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Worker.Tests;
