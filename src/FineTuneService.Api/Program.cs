@@ -23,6 +23,7 @@ builder.Services.ConfigureHttpJsonOptions(json =>
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // ProblemMiddleware tells more than a bare 400.
 await builder.AddFineTuneStorage();
 builder.Services.AddDatasets();
+builder.Services.AddBaseModels(builder.Configuration, builder.Environment.ContentRootPath);
 builder.Services.AddPredictions();
 builder.Services.AddJobs();
 builder.Services.AddOpenApiDocument();
@@ -30,6 +31,7 @@ builder.Services.AddOpenApiDocument();
 var app = builder.Build();
 
 DatasetDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvider.System);
+BaseModelDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvider.System);
 
 app.UseSerilogRequestLogging();
 app.UseMiddleware<ProblemMiddleware>();

@@ -9,9 +9,16 @@ public sealed record JobSpec
     [Length(1, 128)]
     public string? Name { get; init; }
 
-    /// <summary>A folder name under the models directory (see <c>GET /base-models</c>); in a run's job.json the path of a Hugging Face folder.</summary>
+    /// <summary>
+    /// A folder name under the models directory (see <c>GET /base-models</c>), an id of the Hugging Face hub (<c>organisation/name</c>), or <c>job:JOB</c>, <c>job:JOB@STEP</c>
+    /// for a checkpoint of an earlier job; in a run's job.json the path of a Hugging Face folder.
+    /// </summary>
     [Length(1, 4096)]
     public required string BaseModel { get; init; }
+
+    /// <summary>Of a model of the hub: a branch, a tag or a commit. Absent: main. The answer has the commit, and the job keeps to it.</summary>
+    [Length(1, 200)]
+    public string? Revision { get; init; }
 
     /// <summary>What is learnt. The string <c>"text-classification"</c> is short for <c>{"type": "text-classification"}</c>.</summary>
     public required TaskConfig Task { get; init; }

@@ -67,7 +67,7 @@ public sealed class JobEvent
     public long Id { get; init; }
     public required string JobId { get; init; }
 
-    /// <summary>The line's seq in events.jsonl; null for a change of state.</summary>
+    /// <summary>The line's seq in events.jsonl; null for a change of state, and for a note of the worker.</summary>
     public long? Seq { get; init; }
     public required string Type { get; init; }
     public required DateTimeOffset Time { get; init; }

@@ -71,6 +71,24 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, TimeProvi
         return await db.Jobs.Where(job => (job.Status == JobStatus.Preparing || job.Status == JobStatus.Running) && job.HeartbeatAt < since).Select(job => job.Id).ToListAsync(cancel);
     }
 
+    /// <summary>Tells people something that is in no run's log, because no trainer runs.</summary>
+    /// <param name="code">A short stable name.</param>
+    /// <returns>False when the job is no longer this attempt's.</returns>
+    public async Task<bool> Note(string jobId, int attempt, string code, string message, CancellationToken cancel) => await OnLocked(jobId, (db, job) =>
+    {
+        if (job.Attempt != attempt)
+            return null;
+        var now = clock.GetUtcNow();
+        db.Events.Add(new()
+        {
+            JobId = job.Id,
+            Type = "note",
+            Time = now,
+            Data = JsonSerializer.Serialize(new { Type = "note", Attempt = attempt, Time = now, Level = "info", Code = code, Message = message }, SnakeCaseJson.Options),
+        });
+        return job;
+    }, cancel) is not null;
+
     internal static JobEvent StatusEvent(Job job, TimeProvider clock)
     {
         var now = clock.GetUtcNow();

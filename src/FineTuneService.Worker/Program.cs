@@ -1,4 +1,5 @@
 using System.Globalization;
+using FineTuneService.Hub;
 using FineTuneService.Storage;
 using FineTuneService.Worker;
 using Hangfire;
@@ -9,6 +10,9 @@ var builder = WebApplication.CreateBuilder(args);
 builder.Host.UseSerilog((context, log) => log.ReadFrom.Configuration(context.Configuration).WriteTo.Console(formatProvider: CultureInfo.InvariantCulture));
 await builder.AddFineTuneStorage();
 builder.Services.Configure<WorkerSettings>(builder.Configuration.GetSection("Worker"));
+builder.Services
+    .AddSingleton(services => HubSettings.From(builder.Configuration, builder.Environment.ContentRootPath, services.GetRequiredService<StorageSettings>().DataDirectory))
+    .AddSingleton<ModelHub>();
 builder.Services.AddSingleton<RunJobCall, RunJob>();
 builder.Services.AddHangfireServer((services, hangfire) =>
 {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
+using FineTuneService.Hub;
 using FineTuneService.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
@@ -8,13 +9,14 @@ using Npgsql;
 namespace FineTuneService.Worker;
 
 /// <summary>The whole life of one run: claim, prepare, train, judge, record.</summary>
-internal sealed class RunJob(
+internal sealed partial class RunJob(
     JobStates states,
     JobQueue queue,
     RunProjection projection,
     IDbContextFactory<FineTuneDb> databases,
     StorageSettings storage,
     TrainerLocation trainer,
+    ModelHub hub,
     IOptions<WorkerSettings> options,
     TimeProvider clock,
     ILogger<RunJob> log) : RunJobCall
@@ -31,7 +33,9 @@ internal sealed class RunJob(
             return;
         }
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
-        var folder = await Prepare(job, cancel);
+        if (await PlaceBaseModel(job, cancel) is not { } baseModel)
+            return;
+        var folder = await Prepare(job, baseModel, cancel);
         // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
         // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
         using var process = new TrainerProcess(trainer, folder, job.Attempt);
@@ -45,12 +49,12 @@ internal sealed class RunJob(
     private enum Ending { Exited, CancelRequested, ShuttingDown, Lost }
 
     /// <summary>The run's folder and its job.json, where ids have become paths.</summary>
-    private async Task<RunFolder> Prepare(Job job, CancellationToken cancel)
+    private async Task<RunFolder> Prepare(Job job, string baseModel, CancellationToken cancel)
     {
         var folder = storage.Run(job.Id);
         Directory.CreateDirectory(folder.Path);
         var spec = JsonNode.Parse(job.Spec)!.AsObject();
-        spec["base_model"] = Path.Combine(storage.ModelsDirectory, spec["base_model"]!.GetValue<string>());
+        spec["base_model"] = baseModel;
         var dataset = spec["dataset"]!.AsObject();
         await using var db = await databases.CreateDbContextAsync(cancel);
         foreach (var split in new[] { "train", "validation", "test" })

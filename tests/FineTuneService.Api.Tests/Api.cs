@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
+using FineTuneService.Hub.Tests;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -21,6 +22,11 @@ public sealed class Api : IAsyncLifetime
 
     public static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
+    public const int ModelBytes = 20_000_000;
+
+    /// <summary>What the service takes for the Hugging Face hub.</summary>
+    public LocalHub Hub { get; private set; } = null!;
+
     public string Data { get; } = Directory.CreateTempSubdirectory("finetune-api-").FullName;
 
     public string Models => Path.Combine(Data, "models");
@@ -31,20 +37,26 @@ public sealed class Api : IAsyncLifetime
 
     public StorageSettings Storage => Services.GetRequiredService<StorageSettings>();
 
-    public ValueTask InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
+        Hub = await LocalHub.Start();
         CopyModel("tiny-bert-en");
         _configured = _factory.WithWebHostBuilder(host => host
             .UseSetting("Storage:DataDirectory", Data)
             .UseSetting("Storage:ModelsDirectory", Models)
             .UseSetting("Datasets:MaxBytes", "2000000")
+            .UseSetting("BaseModels:MaxBytes", $"{ModelBytes}")
+            .UseSetting("Hub:Endpoint", Hub.Endpoint.ToString())
+            .UseSetting("Hub:CacheDirectory", Path.Combine(Data, "hub"))
+            .UseSetting("Hub:Offline", "false")
+            .UseSetting("Hub:Retries", "1")
+            .UseSetting("Hub:RetryDelay", "00:00:00.001")
             .UseSetting("Predictor:QueueLength", "4")
             .UseSetting("Worker:TrainerPath", Path.Combine(Output, "Fixtures", "predictor.sh"))
             .UseSetting("Serilog:MinimumLevel:Default", "Fatal"));
         _configured.UseKestrel(0);
         _configured.StartServer();
         Http = _configured.CreateClient();
-        return ValueTask.CompletedTask;
     }
 
     public async ValueTask DisposeAsync()
@@ -52,6 +64,7 @@ public sealed class Api : IAsyncLifetime
         Http.Dispose();
         await _configured!.DisposeAsync();
         await _factory.DisposeAsync();
+        await Hub.DisposeAsync();
         Directory.Delete(Data, recursive: true);
     }
 

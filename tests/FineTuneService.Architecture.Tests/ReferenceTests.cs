@@ -15,8 +15,9 @@ public sealed class ReferenceTests
         ["FineTuneService.Training"] = ["FineTuneService.Contracts"],
         ["FineTuneService.Cli"] = ["FineTuneService.Training", "FineTuneService.Contracts"],
         ["FineTuneService.Storage"] = ["FineTuneService.Contracts"],
-        ["FineTuneService.Worker"] = ["FineTuneService.Storage", "FineTuneService.Contracts"],
-        ["FineTuneService.Api"] = ["FineTuneService.Storage", "FineTuneService.Training", "FineTuneService.Contracts"],
+        ["FineTuneService.Hub"] = ["FineTuneService.Contracts"],
+        ["FineTuneService.Worker"] = ["FineTuneService.Storage", "FineTuneService.Hub", "FineTuneService.Contracts"],
+        ["FineTuneService.Api"] = ["FineTuneService.Storage", "FineTuneService.Hub", "FineTuneService.Training", "FineTuneService.Contracts"],
     };
 
     private static readonly Dictionary<string, string[]> Forbidden = new()
@@ -25,6 +26,7 @@ public sealed class ReferenceTests
         ["FineTuneService.Training"] = Server,
         ["FineTuneService.Cli"] = Server,
         ["FineTuneService.Storage"] = Tensors,
+        ["FineTuneService.Hub"] = [.. Server, .. Tensors],
         ["FineTuneService.Worker"] = Tensors,
         ["FineTuneService.Api"] = Tensors,
     };

@@ -67,7 +67,7 @@ public sealed class House : IAsyncLifetime
         return worker;
     }
 
-    public async Task<string> Enqueue(int steps)
+    public async Task<string> Enqueue(int steps, string baseModel = "tiny-bert-en", string? revision = null)
     {
         var job = new Job
         {
@@ -78,7 +78,8 @@ public sealed class House : IAsyncLifetime
             Spec = JsonSerializer.Serialize(
                 new
                 {
-                    BaseModel = "tiny-bert-en",
+                    BaseModel = baseModel,
+                    Revision = revision,
                     Task = "text-classification",
                     Dataset = new { Train = "ds_train", Validation = "ds_dev" },
                     Training = new { MaxSteps = steps, PerDeviceTrainBatchSize = 8, MaxLength = 32, LoggingSteps = 1, EvalStrategy = "steps", EvalSteps = 50, SaveStrategy = "steps", SaveSteps = 50 },

@@ -12,6 +12,9 @@ public sealed record BaseModelView
     /// <summary>What a job gives as <c>base_model</c>.</summary>
     public required string Name { get; init; }
 
+    /// <summary>The commit, of a model that was fetched from the hub.</summary>
+    public string? Revision { get; init; }
+
     /// <summary>The family, from config.json.</summary>
     public string? ModelType { get; init; }
 
@@ -37,7 +40,7 @@ public sealed record BaseModelView
     public required IReadOnlyList<string> Files { get; init; }
 }
 
-/// <summary>A Hugging Face folder under the models directory; only headers are read.</summary>
+/// <summary>A Hugging Face folder; only headers are read.</summary>
 public sealed class BaseModelFolder(string name, string path)
 {
     public string Name => name;
@@ -50,7 +53,7 @@ public sealed class BaseModelFolder(string name, string path)
         var root = new DirectoryInfo(storage.ModelsDirectory);
         return !root.Exists
             ? []
-            : from folder in root.EnumerateDirectories().SelectMany(child => child.EnumerateDirectories().Prepend(child))
+            : from folder in root.EnumerateDirectories().Where(child => child.Name[0] != '.').SelectMany(child => child.EnumerateDirectories().Prepend(child))
               where File.Exists(System.IO.Path.Combine(folder.FullName, "config.json"))
               let relative = System.IO.Path.GetRelativePath(root.FullName, folder.FullName).Replace('\\', '/')
               orderby relative
@@ -59,7 +62,7 @@ public sealed class BaseModelFolder(string name, string path)
 
     public BaseModelView View()
     {
-        var files = new DirectoryInfo(path).GetFiles();
+        var files = new DirectoryInfo(path).GetFiles().Where(file => Target(file).Exists).ToList();
         var (config, configFault) = Try(() => PretrainedConfig.Read(path));
         var (tensors, tensorsFault) = Try(() => SafetensorsReader.ReadHeaders(path).Entries);
         var hasTokenizer = Tokenizer.IsAmong([.. files.Select(file => file.Name)]);
@@ -72,13 +75,16 @@ public sealed class BaseModelFolder(string name, string path)
             Parameters = tensors?.Values.Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size)),
             VocabSize = config?.VocabSize,
             MaxLength = config?.MaxLength,
-            Bytes = files.Sum(file => file.Length),
+            Bytes = files.Sum(file => Target(file).Length),
             Files = [.. files.Select(file => file.Name).Order(StringComparer.Ordinal)],
         };
     }
 
     /// <summary>Where the service keeps its files is nobody's business.</summary>
     private string Tell(Fault fault) => $"{fault.Pointer}: {fault.Message} {fault.Remedy}".Replace(path, name, StringComparison.Ordinal);
+
+    /// <summary>In the hub's cache a file is a link, whose own size means nothing.</summary>
+    private static FileInfo Target(FileInfo file) => file.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? file;
 
     private static (T? Found, Fault? Fault) Try<T>(Func<T> read) where T : class
     {

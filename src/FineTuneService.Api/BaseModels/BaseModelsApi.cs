@@ -1,3 +1,5 @@
+using FineTuneService.Api.Problems;
+using FineTuneService.Hub;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -7,8 +9,35 @@ public sealed record BaseModelList(IReadOnlyList<BaseModelView> Data);
 
 public static class BaseModelsApi
 {
-    public static void MapBaseModels(this IEndpointRouteBuilder routes) => routes.MapGet("/base-models", List).WithTags("Base models");
+    private static readonly OpenApi.FileUpload Form = new(
+        "A Hugging Face folder; the name ends in .tar, .tar.gz, .tgz or .zip.",
+        "What jobs give as base_model: name or organisation/name. Default: the file's name without its ending.",
+        "my-bert");
 
-    /// <summary>Lists the models that a job can start from; of those that cannot be used, says why.</summary>
-    public static Ok<BaseModelList> List(StorageSettings storage) => TypedResults.Ok(new BaseModelList([.. BaseModelFolder.All(storage).Select(folder => folder.View())]));
+    public static IServiceCollection AddBaseModels(this IServiceCollection services, IConfiguration configuration, string root)
+    {
+        services.AddOptions<BaseModelSettings>().BindConfiguration("BaseModels").ValidateDataAnnotations().ValidateOnStart();
+        return services
+            .AddSingleton(provider => HubSettings.From(configuration, root, provider.GetRequiredService<StorageSettings>().DataDirectory))
+            .AddSingleton<ModelHub>()
+            .AddScoped<FindBaseModel>();
+    }
+
+    public static void MapBaseModels(this IEndpointRouteBuilder routes)
+    {
+        var models = routes.MapGroup("/base-models").WithTags("Base models");
+        models.MapGet("/", List);
+        models.MapPost("/", ImportBaseModel.Handle).WithMetadata(Form)
+            .Refuses(
+                StatusCodes.Status409Conflict, StatusCodes.Status413PayloadTooLarge, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity,
+                StatusCodes.Status503ServiceUnavailable, StatusCodes.Status507InsufficientStorage);
+    }
+
+    /// <summary>Lists the models that are here: folders, and what was fetched from the hub before; of those that cannot be used, says why.</summary>
+    /// <remarks>A job can start from any other model of the hub, too, and from a checkpoint of an earlier job.</remarks>
+    public static Ok<BaseModelList> List(StorageSettings storage, ModelHub hub) => TypedResults.Ok(new BaseModelList(
+    [
+        .. BaseModelFolder.All(storage).Select(folder => folder.View()),
+        .. hub.Cached().Select(snapshot => new BaseModelFolder(snapshot.Id, snapshot.Path).View() with { Revision = snapshot.Commit }),
+    ]));
 }

@@ -10,10 +10,15 @@ public static class DatasetsApi
         return services;
     }
 
+    private static readonly OpenApi.FileUpload Form = new(
+        "Rows; the name ends in .csv, .tsv or .jsonl. samples/sst2 has such files.",
+        "A name for people; jobs may call it by its name as well. Default: the file's name.",
+        "sst2/train.tsv");
+
     public static void MapDatasets(this IEndpointRouteBuilder routes)
     {
         var datasets = routes.MapGroup("/datasets").WithTags("Datasets");
-        datasets.MapPost("/", UploadDataset.Handle).WithMetadata(OpenApi.FileUpload.Instance)
+        datasets.MapPost("/", UploadDataset.Handle).WithMetadata(Form)
             .Refuses(StatusCodes.Status413PayloadTooLarge, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status507InsufficientStorage);
         datasets.MapGet("/", ReadDatasets.List).Refuses(StatusCodes.Status422UnprocessableEntity);
         datasets.MapGet("/{id}", ReadDatasets.Get).Refuses(StatusCodes.Status404NotFound);

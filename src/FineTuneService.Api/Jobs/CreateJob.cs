@@ -16,22 +16,22 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, StorageSettings storage, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, FindBaseModel models, JobQueue queue, TimeProvider clock, CancellationToken cancel)
     {
-        // Datasets stay locked until the job's row is there: nobody deletes them meanwhile.
-        using var transaction = new TransactionScope(TransactionScopeOption.Required, new TransactionOptions { IsolationLevel = IsolationLevel.ReadCommitted }, TransactionScopeAsyncFlowOption.Enabled);
         var faults = new FaultList();
         if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
             throw new FaultException([.. faults.All]);
-        var model = FindModel(spec.BaseModel, storage, faults);
+        var model = await models.Find(spec, faults, cancel); // Before the transaction: the hub may take its time.
+        // Datasets stay locked until the job's row is there: nobody deletes them meanwhile.
+        using var transaction = new TransactionScope(TransactionScopeOption.Required, new TransactionOptions { IsolationLevel = IsolationLevel.ReadCommitted }, TransactionScopeAsyncFlowOption.Enabled);
         var train = await FindDataset(db, spec.Dataset.Train, "/dataset/train", faults, cancel);
         var validation = await FindDataset(db, spec.Dataset.Validation, "/dataset/validation", faults, cancel);
         var test = await FindDataset(db, spec.Dataset.Test, "/dataset/test", faults, cancel);
-        spec = spec with { Dataset = spec.Dataset with { Train = train?.Id ?? spec.Dataset.Train, Validation = validation?.Id, Test = test?.Id } };
+        spec = model.Spec with { Dataset = spec.Dataset with { Train = train?.Id ?? spec.Dataset.Train, Validation = validation?.Id, Test = test?.Id } };
         var task = (TrainingTaskConfig)spec.Task;
-        if (model is { Supported: true, Heads: { } heads } && !heads.Contains(task.Head))
-            faults.Add(PretrainedConfig.NoHead(model.ModelType!, task.Head, heads));
-        var resolved = SpecResolver.Resolve(spec, Facts(model, train), faults);
+        if (model.View is { Supported: true, Heads: { } heads } view && !heads.Contains(task.Head))
+            faults.Add(PretrainedConfig.NoHead(view.ModelType!, task.Head, heads));
+        var resolved = SpecResolver.Resolve(spec, Facts(model.View, train), faults);
         CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
         faults.ThrowIfAny();
 
@@ -41,7 +41,7 @@ public static class CreateJob
             Name = spec.Name,
             Status = JobStatus.Queued,
             Spec = JsonSerializer.Serialize(resolved.Spec, Catalog.Json),
-            Resolutions = JsonSerializer.Serialize(resolved.Resolutions, Catalog.Json),
+            Resolutions = JsonSerializer.Serialize(model.Resolutions.Concat(resolved.Resolutions), Catalog.Json),
             CreatedAt = clock.GetMicrosecondsNow(),
         };
         await queue.Enqueue(job, cancel);
@@ -74,17 +74,6 @@ public static class CreateJob
         MaxPositions = model?.MaxLength,
         Parameters = model?.Parameters,
     };
-
-    private static BaseModelView? FindModel(string name, StorageSettings storage, FaultList faults)
-    {
-        var folders = BaseModelFolder.All(storage).ToList();
-        var model = folders.FirstOrDefault(folder => folder.Name == name)?.View();
-        if (model is null)
-            faults.Add("/base_model", name, "There is no such base model.", $"Choose one of GET /base-models: {string.Join(", ", folders.Select(folder => folder.Name))}.");
-        else if (!model.Supported)
-            faults.Add("/base_model", name, $"This model cannot be used. {model.WhyNot}", "Choose another of GET /base-models, or mend its folder.");
-        return model;
-    }
 
     private static async Task<Dataset?> FindDataset(FineTuneDb db, string? name, string pointer, FaultList faults, CancellationToken cancel)
     {

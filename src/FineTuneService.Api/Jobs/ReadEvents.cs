@@ -9,7 +9,7 @@ namespace FineTuneService.Api.Jobs;
 
 /// <summary>Something that happened to a job.</summary>
 /// <param name="Id">Rises within a job; the event id of the stream.</param>
-/// <param name="Seq">Position in the run's log; absent for a change of the job's state.</param>
+/// <param name="Seq">Position in the run's log; absent for a change of the job's state, and for a note of the worker.</param>
 /// <param name="Type"><c>status</c> for a change of state, otherwise as in the run's log: <c>started</c>, <c>log</c>, <c>evaluate</c>, <c>save</c>, …</param>
 /// <param name="Data">The whole event.</param>
 public sealed record EventView(long Id, string JobId, long? Seq, string Type, DateTimeOffset Time, JsonElement Data)

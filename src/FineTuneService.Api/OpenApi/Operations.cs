@@ -40,13 +40,13 @@ internal sealed class Operations : IOperationFilter
     public void Apply(OpenApiOperation operation, OperationFilterContext context)
     {
         var metadata = context.ApiDescription.ActionDescriptor.EndpointMetadata;
-        if (metadata.OfType<FileUpload>().Any())
-            operation.RequestBody = Form();
+        if (metadata.OfType<FileUpload>().FirstOrDefault() is { } upload)
+            operation.RequestBody = Form(upload);
         if (context.ApiDescription.ParameterDescriptions.FirstOrDefault(parameter => parameter.Source.Id == "Body") is { Type: { } body } && Examples.TryGetValue(body, out var example))
             ((OpenApiMediaType)operation.RequestBody!.Content![MediaTypeNames.Application.Json]).Example = JsonNode.Parse(example);
     }
 
-    private static OpenApiRequestBody Form() => new()
+    private static OpenApiRequestBody Form(FileUpload upload) => new()
     {
         Required = true,
         Content = new Dictionary<string, OpenApiMediaType>
@@ -59,8 +59,8 @@ internal sealed class Operations : IOperationFilter
                     Required = new HashSet<string> { "file" },
                     Properties = new Dictionary<string, IOpenApiSchema>
                     {
-                        ["file"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = "Rows; the name ends in .csv, .tsv or .jsonl. samples/sst2 has such files." },
-                        ["name"] = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = 128, Description = "A name for people; jobs may call it by its name as well. Default: the file's name.", Example = "sst2/train.tsv" },
+                        ["file"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = upload.File },
+                        ["name"] = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = 128, Description = upload.Name, Example = upload.Example },
                     },
                 },
             },

@@ -74,10 +74,17 @@ public sealed class SafetensorsReader : IDisposable
     {
         if (!_mapped.TryGetValue((file, type), out var flat))
         {
-            flat = from_file(file, shared: false, size: new FileInfo(file).Length / type.ElementSize(), dtype: type).DetachFromDisposeScope();
+            flat = from_file(file, shared: false, size: LengthOf(file) / type.ElementSize(), dtype: type).DetachFromDisposeScope();
             _mapped.Add((file, type), flat);
         }
         return flat;
+    }
+
+    /// <summary>Of the file that a link leads to, as in the hub's cache; FileInfo would tell the link's own.</summary>
+    private static long LengthOf(string file)
+    {
+        using var handle = File.OpenHandle(file);
+        return RandomAccess.GetLength(handle);
     }
 
     private static void ReadInto(Tensor tensor, SafetensorsEntry entry)

@@ -90,6 +90,18 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Fact]
+    public void A_link_is_read_to_the_end_of_its_file()
+    {
+        SafetensorsWriter.Write(FilePath, [("a", arange(100))]);
+        var link = Path.Combine(_folder, "link.safetensors");
+        File.CreateSymbolicLink(link, Path.GetFileName(FilePath));
+        using var scope = NewDisposeScope();
+        using var reader = SafetensorsReader.Open(link);
+
+        Assert.Equal(99, reader.Read("a")[99].item<long>());
+    }
+
+    [Fact]
     public void Overwriting_a_file_leaves_its_readers_whole()
     {
         using var scope = NewDisposeScope();
