@@ -34,11 +34,17 @@ public sealed class TrainingRun : IDisposable
         var task = taskConfig.Load(spec.Dataset, spec.Training, tokenizer);
         foreach (var note in task.Notes)
             emit(new Noted { Level = "info", Code = "data", Message = note });
+        if (task.Samples.Count > 0)
+        {
+            TokenSampleFile.Write(folder.Samples, task.Samples);
+            emit(new Noted { Level = "info", Code = "samples", Message = $"{task.Samples.Count} training rows as the model reads them, with their loss mask: samples.jsonl." });
+        }
         var model = task.Configure(config).Create(taskConfig.Head);
         var loaded = PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed);
         if (loaded.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });
         model.to(device);
+        task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
         var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
         var checkpoint = new Checkpoint(folder, [.. tokenizer.Files.Select(file => Path.Combine(spec.BaseModel, file))]);
