@@ -47,7 +47,7 @@ public sealed class TrainingRun : IDisposable
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
         var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
-        var checkpoint = new Checkpoint(folder, [.. tokenizer.Files.Select(file => Path.Combine(spec.BaseModel, file))]);
+        var checkpoint = new Checkpoint(folder, [.. TokenizerFiles(folder, tokenizer, task)]);
         var trainer = new Trainer(new(
             model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
         return new(trainer, model, optimizer);
@@ -70,6 +70,18 @@ public sealed class TrainingRun : IDisposable
             Test = spec.Dataset.Test is { } test ? Path.Combine(folder, test) : null,
         },
     };
+
+    /// <summary>The base model's, with the chat template that was trained with: transformers prefers the file to what tokenizer_config.json says.</summary>
+    private static IEnumerable<string> TokenizerFiles(RunFolder folder, Tokenizer tokenizer, TrainingTask task)
+    {
+        const string TemplateFile = "chat_template.jinja";
+        var files = tokenizer.Files.Select(file => Path.Combine(tokenizer.Folder, file));
+        if (task.ChatTemplate is not { } template)
+            return files;
+        var given = Path.Combine(folder.Path, TemplateFile);
+        File.WriteAllText(given, template);
+        return files.Where(file => Path.GetFileName(file) != TemplateFile).Append(given);
+    }
 
     private static IEnumerable<TrainerCallback> Callbacks(TrainingArguments training)
     {

@@ -55,24 +55,12 @@ public abstract class LanguageModelTask : TrainingTask
         };
     }
 
-    /// <summary>Means over all tokens of the split that are learnt.</summary>
-    private sealed class LanguageModelScorer : Scorer
+    private sealed class LanguageModelScorer() : MeanScorer(LossOf)
     {
-        private double _loss, _hits, _targets;
-
-        public override void Add(PretrainedModel model, Batch batch)
+        public override Scores Compute()
         {
-            var sums = LossOf(model, batch);
-            _loss += sums.Sum.ToDouble();
-            _hits += sums.Metrics["mean_token_accuracy"].to(ScalarType.Float64).ToDouble();
-            _targets += batch.Targets;
+            var scores = base.Compute();
+            return scores with { Metrics = new Dictionary<string, double>(scores.Metrics) { ["perplexity"] = Math.Exp(scores.Metrics["loss"]) } };
         }
-
-        public override Scores Compute() => new(new Dictionary<string, double>
-        {
-            ["loss"] = _loss / _targets,
-            ["perplexity"] = Math.Exp(_loss / _targets),
-            ["mean_token_accuracy"] = _hits / _targets,
-        });
     }
 }

@@ -48,6 +48,9 @@ public abstract class TrainingTask
     /// <summary>A few rows as tokens with their loss mask, kept with the run; none where tokens are not what is learnt.</summary>
     public virtual IReadOnlyList<TokenSample> Samples => [];
 
+    /// <summary>The chat template that the result is to be used with; null: the base model's.</summary>
+    public virtual string? ChatTemplate => null;
+
     /// <summary>The base model's configuration, with what this task adds, such as its labels.</summary>
     public virtual PretrainedConfig Configure(PretrainedConfig config) => config;
 
