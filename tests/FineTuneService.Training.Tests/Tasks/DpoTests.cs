@@ -7,6 +7,7 @@ using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tests.Data;
 using FineTuneService.Training.Tokenization;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Tasks;

@@ -6,6 +6,7 @@ using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tests.Data;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Tasks;
