@@ -54,7 +54,7 @@ public sealed record DatasetSpec
     [Range(0.0, 0.5)]
     public double ValidationSplit { get; init; } = 0.1;
 
-    /// <summary>Column with the text. Default: the first of text, sentence, content, sentence1, premise, question that exists.</summary>
+    /// <summary>Column with the text. Default: the first of the usual names that exists, such as text, sentence, content.</summary>
     [Length(1, 256)]
     public string? TextColumn { get; init; }
 
@@ -65,6 +65,34 @@ public sealed record DatasetSpec
     /// <summary>Column with the label. Default: the first of label, labels, category, intent, class, target, score that exists.</summary>
     [Length(1, 256)]
     public string? LabelColumn { get; init; }
+
+    /// <summary>Column with conversations: lists of <c>{role, content}</c> (OpenAI) or <c>{from, value}</c> (ShareGPT). Default: the first of messages, conversations, conversation that exists.</summary>
+    [Length(1, 256)]
+    public string? MessagesColumn { get; init; }
+
+    /// <summary>Column with the functions that a conversation may call, as a list of schemas or its JSON text. Default: tools, if it exists.</summary>
+    [Length(1, 256)]
+    public string? ToolsColumn { get; init; }
+
+    /// <summary>Column with what the model is asked: a text, or a list of messages. Default: the first of prompt, instruction, question that exists; a preference may do without, then it is what both answers begin with.</summary>
+    [Length(1, 256)]
+    public string? PromptColumn { get; init; }
+
+    /// <summary>Column with what an instruction is about (Alpaca). Default: input, if the prompts are instructions.</summary>
+    [Length(1, 256)]
+    public string? InputColumn { get; init; }
+
+    /// <summary>Column with the answer to learn: a text, or a list of messages. Default: the first of completion, response, output, answer that exists.</summary>
+    [Length(1, 256)]
+    public string? CompletionColumn { get; init; }
+
+    /// <summary>Column with the preferred answer: a text, or a list of messages. Default: chosen.</summary>
+    [Length(1, 256)]
+    public string? ChosenColumn { get; init; }
+
+    /// <summary>Column with the answer that is less liked. Default: rejected.</summary>
+    [Length(1, 256)]
+    public string? RejectedColumn { get; init; }
 }
 
 /// <summary>What a task's options have in common. Each task brings its own record, found by its <c>type</c>.</summary>

@@ -14,6 +14,9 @@ public sealed class RunFolder(string path)
     /// <summary>Held exclusively by the one trainer that may write here.</summary>
     public string Lock => In("trainer.lock");
 
+    /// <summary>One <see cref="TokenSample"/> a line: the first training rows as a language model reads them; absent for other tasks.</summary>
+    public string Samples => In("samples.jsonl");
+
     public string Checkpoints => In("checkpoints");
 
     public string Checkpoint(int step) => System.IO.Path.Combine(Checkpoints, $"checkpoint-{step}");

@@ -132,6 +132,7 @@ public sealed class Trainer(TrainerParts parts)
         var metrics = sinceLog.Read().ToDictionary(sum => sum.Key, sum => sum.Value / _state.Resume.StepsSinceLog);
         metrics["grad_norm"] = gradNorm.ToDouble(); // The last step's, as transformers logs it.
         metrics["learning_rate"] = learningRate;
+        metrics["num_input_tokens_seen"] = _state.NumInputTokensSeen;
         if (!double.IsFinite(metrics["loss"]) || !double.IsFinite(metrics["grad_norm"]))
             throw new FaultException(
                 "/training/learning_rate", Arguments.LearningRate.ToString(), $"Training diverged: loss {metrics["loss"]} and gradient norm {metrics["grad_norm"]} at step {_state.GlobalStep}.",

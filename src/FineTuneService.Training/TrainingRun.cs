@@ -34,14 +34,20 @@ public sealed class TrainingRun : IDisposable
         var task = taskConfig.Load(spec.Dataset, spec.Training, tokenizer);
         foreach (var note in task.Notes)
             emit(new Noted { Level = "info", Code = "data", Message = note });
+        if (task.Samples.Count > 0)
+        {
+            TokenSampleFile.Write(folder.Samples, task.Samples);
+            emit(new Noted { Level = "info", Code = "samples", Message = $"{task.Samples.Count} training rows as the model reads them, with their loss mask: samples.jsonl." });
+        }
         var model = task.Configure(config).Create(taskConfig.Head);
         var loaded = PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed);
         if (loaded.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });
         model.to(device);
+        task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
         var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
-        var checkpoint = new Checkpoint(folder, [.. tokenizer.Files.Select(file => Path.Combine(spec.BaseModel, file))]);
+        var checkpoint = new Checkpoint(folder, [.. TokenizerFiles(folder, tokenizer, task)]);
         var trainer = new Trainer(new(
             model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
         return new(trainer, model, optimizer);
@@ -64,6 +70,18 @@ public sealed class TrainingRun : IDisposable
             Test = spec.Dataset.Test is { } test ? Path.Combine(folder, test) : null,
         },
     };
+
+    /// <summary>The base model's, with the chat template that was trained with: transformers prefers the file to what tokenizer_config.json says.</summary>
+    private static IEnumerable<string> TokenizerFiles(RunFolder folder, Tokenizer tokenizer, TrainingTask task)
+    {
+        const string TemplateFile = "chat_template.jinja";
+        var files = tokenizer.Files.Select(file => Path.Combine(tokenizer.Folder, file));
+        if (task.ChatTemplate is not { } template)
+            return files;
+        var given = Path.Combine(folder.Path, TemplateFile);
+        File.WriteAllText(given, template);
+        return files.Where(file => Path.GetFileName(file) != TemplateFile).Append(given);
+    }
 
     private static IEnumerable<TrainerCallback> Callbacks(TrainingArguments training)
     {

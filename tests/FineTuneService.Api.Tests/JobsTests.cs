@@ -187,10 +187,25 @@ public sealed class JobsTests(Api api)
         Assert.Contains("succeeded", (string)(await api.Post($"/jobs/{await api.PutJob(JobStatus.Succeeded)}/cancel", "", HttpStatusCode.Conflict))["detail"]!);
     }
 
+    [Fact]
+    public async Task Samples_show_what_is_learnt()
+    {
+        var id = await api.PutJob(JobStatus.Running);
+        Assert.Empty((await api.Get($"/jobs/{id}/samples"))["data"]!.AsArray());
+        var file = api.Storage.Run(id).Samples;
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        await File.WriteAllTextAsync(file, """{"name":"text","tokens":[{"id":1,"token":"<s>","weight":0},{"id":7,"token":"Hi","weight":1}]}""" + "\n", Api.Cancel);
+
+        var sample = Assert.Single((await api.Get($"/jobs/{id}/samples"))["data"]!.AsArray())!;
+
+        Assert.Equal("""[{"id":1,"token":"<s>","weight":0},{"id":7,"token":"Hi","weight":1}]""", sample["tokens"]!.ToJsonString());
+    }
+
     [Theory]
     [InlineData("/jobs/job_0")]
     [InlineData("/jobs/job_0/metrics")]
     [InlineData("/jobs/job_0/events")]
+    [InlineData("/jobs/job_0/samples")]
     [InlineData("/jobs/job_0/checkpoints")]
     [InlineData("/jobs/job_0/checkpoints/best/files")]
     public async Task An_unknown_job_is_not_found(string path) => Assert.Contains("job_0", (string)(await api.Get(path, HttpStatusCode.NotFound))["detail"]!);

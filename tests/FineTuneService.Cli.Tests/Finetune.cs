@@ -36,18 +36,20 @@ internal static class Finetune
     }
 }
 
-/// <summary>A run's folder that lives as long as its test: the sample model on a few rows of SST-2.</summary>
+/// <summary>A run's folder that lives as long as its test: the sample model on a few rows of SST-2, unless told otherwise.</summary>
 internal sealed class SampleRun : IDisposable
 {
     public SampleRun(TrainingArguments training, int rows = 200)
     {
-        Folder = new RunFolder(Directory.CreateTempSubdirectory("finetune-run-").FullName);
         Cut("train", rows);
         Cut("dev", 64);
         WriteSpec(training);
     }
 
-    public RunFolder Folder { get; }
+    /// <summary>A job's body with full paths.</summary>
+    public SampleRun(object spec) => File.WriteAllText(Folder.Job, JsonSerializer.Serialize(spec, SnakeCaseJson.Options));
+
+    public RunFolder Folder { get; } = new(Directory.CreateTempSubdirectory("finetune-run-").FullName);
 
     public IReadOnlyList<TrainingEvent> Events =>
         [.. File.ReadAllText(Folder.Events).Split('\n')[..^1].Select(line => JsonSerializer.Deserialize<TrainingEvent>(line, SnakeCaseJson.Options)!)];

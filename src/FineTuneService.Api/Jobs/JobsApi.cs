@@ -16,6 +16,7 @@ public static class JobsApi
         jobs.MapGet("/{id}", ReadJobs.Get).Refuses(StatusCodes.Status404NotFound);
         jobs.MapPost("/{id}/cancel", CancelJob.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
         jobs.MapGet("/{id}/metrics", ReadMetrics.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status422UnprocessableEntity);
+        jobs.MapGet("/{id}/samples", ReadSamples.Handle).Refuses(StatusCodes.Status404NotFound);
         jobs.MapGet("/{id}/events", ReadEvents.Handle)
             .Produces<Page<EventView, long?>>(StatusCodes.Status200OK, "application/json", EventStream.MediaType)
             .Produces(StatusCodes.Status204NoContent)

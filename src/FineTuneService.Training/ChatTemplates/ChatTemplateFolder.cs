@@ -24,6 +24,9 @@ internal static class ChatTemplateFolder
         return main.With(tokens, ready);
     }
 
+    /// <summary>A text in place of the folder's templates, with the folder's special tokens.</summary>
+    public static ChatTemplate With(string folder, string source, string name) => ChatTemplate.Parse(source, name).With(SpecialTokens(folder), new Dictionary<string, ChatTemplate>());
+
     private static Dictionary<string, ChatTemplate>? FromFiles(string folder)
     {
         var main = Path.Combine(folder, "chat_template.jinja");

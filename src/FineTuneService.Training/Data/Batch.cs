@@ -13,6 +13,9 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
     /// <summary>Weight of each label in the loss, of the labels' shape; null when all count alike.</summary>
     public Tensor? Weights { get; init; }
 
+    /// <summary>Log-probability that the base model gives to each row of the inputs, <c>[rows]</c>; null where the loss knows no reference.</summary>
+    public Tensor? ReferenceLogProbabilities { get; init; }
+
     /// <summary>This batch on <paramref name="device"/>; itself when it is there already.</summary>
     public Batch To(Device device) => Labels.device == device
         ? this
@@ -21,6 +24,7 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
             Inputs = Inputs.To(device),
             Labels = Labels.to(device),
             Weights = Weights?.to(device),
+            ReferenceLogProbabilities = ReferenceLogProbabilities?.to(device),
         };
 
     public void Dispose()
@@ -28,6 +32,7 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
         Inputs.Dispose();
         Labels.Dispose();
         Weights?.Dispose();
+        ReferenceLogProbabilities?.Dispose();
     }
 }
 

@@ -23,5 +23,22 @@ public static class LanguageModelLoss
 
     /// <summary>As <see cref="Sum"/>, where the logits of a token predict the label of the next one: labels stand where their tokens stand, and are shifted here.</summary>
     public static Tensor CausalSum(Tensor logits, Tensor labels, Tensor? weights = null) =>
-        Sum(logits[.., ..^1], labels[.., 1..], weights?[.., 1..]);
+        Sum(logits, Shifted(labels), weights is null ? null : Shifted(weights));
+
+    /// <summary>One place to the left; the labels move, not the logits, which are larger by the vocabulary.</summary>
+    /// <param name="values">Labels or weights, <c>[batch, seq]</c>.</param>
+    public static Tensor Shifted(Tensor values) => functional.pad(values[.., 1..], [0, 1], PaddingModes.Constant, value: values.is_floating_point() ? 0 : Ignored);
+
+    /// <summary>Log-probability of each label, <c>[batch, seq]</c>, 0 where it is not learnt. Arguments as in <see cref="CausalSum"/>.</summary>
+    public static Tensor CausalLogProbabilities(Tensor logits, Tensor labels) =>
+        -functional.cross_entropy(logits.flatten(0, 1), Shifted(labels).flatten(), ignore_index: Ignored, reduction: Reduction.None).reshape(labels.shape);
+
+    /// <summary>Labels that get the highest logit, each with its weight, summed.</summary>
+    public static Tensor CausalHits(Tensor logits, Tensor labels, Tensor? weights = null)
+    {
+        using var _ = no_grad();
+        var shifted = Shifted(labels);
+        var hits = logits.argmax(-1) == shifted; // [batch, seq]; an ignored label is no class
+        return weights is null ? hits.sum() : (hits * Shifted(weights)).sum();
+    }
 }

@@ -45,8 +45,17 @@ public abstract class TrainingTask
     /// <summary>Facts about the data that a person should read before the first step.</summary>
     public virtual IEnumerable<string> Notes => [];
 
+    /// <summary>A few rows as tokens with their loss mask, kept with the run; none where tokens are not what is learnt.</summary>
+    public virtual IReadOnlyList<TokenSample> Samples => [];
+
+    /// <summary>The chat template that the result is to be used with; null: the base model's.</summary>
+    public virtual string? ChatTemplate => null;
+
     /// <summary>The base model's configuration, with what this task adds, such as its labels.</summary>
     public virtual PretrainedConfig Configure(PretrainedConfig config) => config;
+
+    /// <summary>Called once an attempt, with the base model on its device, before anything is trained or a checkpoint is read.</summary>
+    public virtual void Prepare(PretrainedModel model, RunFolder folder, int batchSize, Device device) { }
 
     /// <summary>One forward pass and its loss.</summary>
     public abstract TaskLoss Loss(PretrainedModel model, Batch batch);

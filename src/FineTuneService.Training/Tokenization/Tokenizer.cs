@@ -20,7 +20,7 @@ public sealed class Tokenizer
 
     private Tokenizer(string folder, TokenizerParts parts, TokenizerConfig config)
     {
-        _parts = parts;
+        (Folder, _parts) = (folder, parts);
         var known = parts.AddedTokens.Select(token => token.Content).ToHashSet(StringComparer.Ordinal);
         _added = new([.. parts.AddedTokens, .. config.AddedTokens.Where(token => !known.Contains(token.Content))], parts.Model.Vocabulary, parts.Normalizer);
         var special = new SpecialTokenIds(config, _added, TokenToId);
@@ -35,6 +35,9 @@ public sealed class Tokenizer
         PadSide = config.PadSide;
         Files = [.. KnownFiles.Where(name => File.Exists(Path.Combine(folder, name)))];
     }
+
+    /// <summary>Where it was read from.</summary>
+    public string Folder { get; }
 
     /// <summary>Number of tokens, added ones included.</summary>
     public int VocabularySize => _parts.Model.Vocabulary.Count + _added.BeyondVocabulary;
@@ -106,6 +109,12 @@ public sealed class Tokenizer
         IReadOnlyList<Segment> segments = second is null ? [new(first, 0)] : [new(first, 0), new(second, 1)];
         return ToEncoding(_parts.PostProcessor?.Process(segments, addSpecialTokens) ?? segments) with { TruncatedTokens = truncated };
     }
+
+    /// <summary>The tokens of a text and nothing around them; offsets hold the white space that a post-processor may take out of them.</summary>
+    public Encoding EncodePlain(string text) => ToEncoding([new(Tokenize(text, null, out _), 0)]);
+
+    /// <summary>True for a token that no ordinary text is made of, such as an end of turn.</summary>
+    public bool IsSpecial(int id) => _added.TokenOf(id) is { } token && _added.IsSpecial(token);
 
     /// <summary>The text that the ids stand for; ids of no token are left out.</summary>
     public string Decode(IReadOnlyList<int> ids, bool skipSpecialTokens = false)

@@ -1,0 +1,62 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Training.Data;
+
+/// <summary>An exchange with an answer that is liked and one that is liked less.</summary>
+public sealed record Preference(Exchange Chosen, Exchange Rejected);
+
+/// <summary>Reads preferences: texts or lists of messages. Without a prompt, it is what both answers begin with, as TRL's <c>extract_prompt</c> has it.</summary>
+/// <param name="columns">Resolved.</param>
+internal sealed class PreferenceReader(DatasetSpec columns)
+{
+    public IEnumerable<Preference> Read(RowLedger ledger)
+    {
+        var (chosenColumn, rejectedColumn) = (columns.ChosenColumn!, columns.RejectedColumn!);
+        foreach (var row in ledger.Rows(("prompt_column", columns.PromptColumn), ("chosen_column", chosenColumn), ("rejected_column", rejectedColumn)))
+        {
+            var (chosen, rejected) = (row[chosenColumn], row[rejectedColumn]);
+            var preference = ChatMessagesReader.IsList(chosen) || ChatMessagesReader.IsList(rejected) ? Chats(row, chosen, rejected, ledger) : Texts(row, CellText.Of(chosen), CellText.Of(rejected), ledger);
+            if (preference is null)
+                continue;
+            if (preference.Chosen.Text == preference.Rejected.Text)
+                ledger.Drop("both answers are the same", row.Line);
+            else
+                yield return preference;
+        }
+    }
+
+    private Preference? Texts(DataRow row, string? chosen, string? rejected, RowLedger ledger)
+    {
+        if (string.IsNullOrEmpty(chosen) || string.IsNullOrEmpty(rejected))
+        {
+            ledger.Drop("an answer is missing", row.Line);
+            return null;
+        }
+        if (columns.PromptColumn is { } column)
+            return Pair(CellText.Of(row[column]) ?? "", chosen, rejected);
+        var shared = chosen.AsSpan().CommonPrefixLength(rejected);
+        if (shared > 0 && (chosen[shared - 1] == ' ' || char.IsHighSurrogate(chosen[shared - 1])))
+            shared--; // The space belongs to the answer's first word.
+        return Pair(chosen[..shared], chosen[shared..], rejected[shared..]);
+
+        Preference Pair(string prompt, string better, string worse) => new(new TextExchange(row.Line, prompt, better), new TextExchange(row.Line, prompt, worse));
+    }
+
+    private Preference? Chats(DataRow row, object? chosen, object? rejected, RowLedger ledger)
+    {
+        var tools = columns.ToolsColumn is null ? null : ChatMessagesReader.List(row[columns.ToolsColumn]);
+        if (columns.PromptColumn is { } column)
+            return ExchangeReader.Chat(row[column], column, chosen, columns.ChosenColumn!, row, tools, ledger) is { } better
+                && ExchangeReader.Chat(row[column], column, rejected, columns.RejectedColumn!, row, tools, ledger) is { } worse ? new(better, worse) : null;
+        if (ChatMessagesReader.Read(chosen, columns.ChosenColumn!, row.Line, ledger) is not { } first || ChatMessagesReader.Read(rejected, columns.RejectedColumn!, row.Line, ledger) is not { } second)
+            return null;
+        if (first.Roles[^1] != "assistant" || second.Roles[^1] != "assistant")
+        {
+            ledger.Drop(ExchangeReader.NoAnswer, row.Line);
+            return null;
+        }
+        var shared = first.Json.EnumerateArray().Zip(second.Json.EnumerateArray()).TakeWhile(pair => JsonElement.DeepEquals(pair.First, pair.Second)).Count();
+        return new(new ChatExchange(row.Line, first, tools, shared), new ChatExchange(row.Line, second, tools, shared));
+    }
+}
