@@ -124,6 +124,10 @@ public sealed class SftDataTests : IDisposable
     }
 
     [Fact]
+    public void A_line_that_is_no_json_is_told_like_any_other_fault() => Assert.Equal(
+        "train.jsonl:2", Assert.Throws<FaultException>(() => Load(new(), 64, """{"messages": [{"role": "assistant", "content": "fine"}]}""", "{")).Faults.Single().Pointer);
+
+    [Fact]
     public void A_template_that_refuses_a_row_is_told_with_both_lines()
     {
         const string Strict = "{% for message in messages %}\n{% if message.role == 'system' %}{{ raise_exception('No system here.') }}{% endif %}{% generation %}{{ message.content }}<|im_end|>{% endgeneration %}{% endfor %}";
