@@ -24,7 +24,7 @@ public static class PretrainedFolder
         var used = new HashSet<string>();
         foreach (var (key, parameter) in model.state_dict())
         {
-            var stored = Spellings(key, model.BaseModelPrefix).FirstOrDefault(reader.Entries.ContainsKey);
+            var stored = Spellings(key, model).FirstOrDefault(reader.Entries.ContainsKey);
             var fits = stored is not null && reader.Entries[stored].Shape.SequenceEqual(parameter.shape);
             if (fits)
             {
@@ -53,9 +53,10 @@ public static class PretrainedFolder
         File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.Architecture).ToJsonString(SnakeCaseJson.Indented));
     }
 
-    /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, and TensorFlow's old norm names.</summary>
-    private static IEnumerable<string> Spellings(string key, string prefix)
+    /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, TensorFlow's old norm names, and that of a copy.</summary>
+    private static IEnumerable<string> Spellings(string key, PretrainedModel model)
     {
+        var prefix = model.BaseModelPrefix;
         string[] names = key.StartsWith(prefix + ".", StringComparison.Ordinal) ? [key, key[(prefix.Length + 1)..]] : [key];
         foreach (var name in names)
         {
@@ -65,5 +66,7 @@ public static class PretrainedFolder
             if (name.EndsWith("LayerNorm.bias", StringComparison.Ordinal))
                 yield return name[..^"bias".Length] + "beta";
         }
+        if (model.StoredCopies.TryGetValue(key, out var copy))
+            yield return copy;
     }
 }
