@@ -124,11 +124,11 @@ public sealed class SpecResolver
             return training;
 
         var metric = training.MetricForBestModel ?? Choose("/training/metric_for_best_model", "loss", "Unless named, the best model has the lowest evaluation loss.");
-        var isLoss = metric.EndsWith("loss", StringComparison.Ordinal);
+        var isLoss = metric.EndsWith("loss", StringComparison.Ordinal) || metric.EndsWith("perplexity", StringComparison.Ordinal);
         return training with
         {
             MetricForBestModel = metric,
-            GreaterIsBetter = training.GreaterIsBetter ?? Choose("/training/greater_is_better", !isLoss, "A loss should fall, any other metric rise."),
+            GreaterIsBetter = training.GreaterIsBetter ?? Choose("/training/greater_is_better", !isLoss, "Loss and perplexity should fall, any other metric rise."),
         };
     }
 

@@ -1,19 +1,24 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.RegularExpressions;
+
 namespace FineTuneService.Training.Data;
 
-/// <summary>Holds validation rows out of the training rows: stratified by label, the same for the same seed, equal texts never on both sides.</summary>
-internal static class HeldOut
+/// <summary>Holds validation rows out of the training rows: the same for the same seed, equal rows never on both sides.</summary>
+internal static partial class HeldOut
 {
-    public static (List<LabelledText> Train, List<LabelledText> Validation) Split(List<LabelledText> rows, double share, long seed)
+    /// <param name="key">Equal for rows that say the same, see <see cref="KeyOf"/>.</param>
+    /// <param name="stratum">Held out in equal shares, such as a label; null where rows have none.</param>
+    public static (List<T> Train, List<T> Validation) Split<T>(List<T> rows, double share, long seed, Func<T, string> key, Func<T, string>? stratum = null) where T : class
     {
-        var held = new HashSet<LabelledText>(ReferenceEqualityComparer.Instance);
-        var groups = rows.GroupBy(row => TextClassificationData.Spaces().Replace(row.Text.Trim().ToLowerInvariant(), " ") + "\0" + row.Pair).Select(group => group.ToArray());
-        // A group of equal texts counts to the label of its first row.
-        foreach (var stratum in groups.GroupBy(group => string.Join('|', group[0].Labels)).OrderBy(stratum => stratum.Key, StringComparer.Ordinal))
+        var held = new HashSet<T>(ReferenceEqualityComparer.Instance);
+        var groups = rows.GroupBy(key).Select(group => group.ToArray());
+        // A group of equal rows counts to the stratum of its first.
+        foreach (var members in groups.GroupBy(group => stratum?.Invoke(group[0]) ?? "").OrderBy(group => group.Key, StringComparer.Ordinal).Select(group => group.ToArray()))
         {
-            var members = stratum.ToArray();
             var wanted = (int)Math.Round(share * members.Sum(group => group.Length), MidpointRounding.AwayFromZero);
             var order = EpochOrder.Of(members.Length, Contracts.TrainSamplingStrategy.Random, seed, epoch: -1);
-            // The last group stays, so that every label has a row to learn from.
+            // The last group stays, so that every stratum has a row to learn from.
             foreach (var group in order.SkipLast(1).Select(at => members[at]))
                 if (group.Length <= wanted)
                 {
@@ -23,4 +28,11 @@ internal static class HeldOut
         }
         return (rows.FindAll(row => !held.Contains(row)), rows.FindAll(held.Contains));
     }
+
+    /// <summary>The same for texts that differ in case and white space only; of fixed size, so that it can be kept where the text is not.</summary>
+    public static string KeyOf(string text) =>
+        Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Spaces().Replace(text.Trim().ToLowerInvariant(), " "))));
+
+    [GeneratedRegex(@"\s+")]
+    private static partial Regex Spaces();
 }

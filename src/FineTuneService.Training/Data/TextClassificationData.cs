@@ -1,11 +1,10 @@
-using System.Text.RegularExpressions;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Data;
 
 /// <summary>The rows of a text-classification job, split and with their classes known.</summary>
-public sealed partial record TextClassificationData
+public sealed record TextClassificationData
 {
     /// <summary>More classes than this, nearly one a row, are no classes.</summary>
     private const int ManyLabels = 1000;
@@ -43,7 +42,7 @@ public sealed partial record TextClassificationData
         var validation = Split(dataset.Validation);
         var test = Split(dataset.Test);
         if (dataset.Validation is null && dataset.ValidationSplit > 0)
-            (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed);
+            (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed, row => HeldOut.KeyOf($"{row.Text}\0{row.Pair}"), row => string.Join('|', row.Labels));
         return new() { ProblemType = problemType.Value, Labels = labels, Train = train, Validation = validation, Test = test, Ledgers = ledgers };
 
         List<LabelledText> Split(string? path)
@@ -105,7 +104,4 @@ public sealed partial record TextClassificationData
                 faults.Add(row.Line, label, "No training row has this label.", $"Add training rows for it, or drop the row. Known: {string.Join(", ", labels.Take(20))}.");
         faults.ThrowIfAny();
     }
-
-    [GeneratedRegex(@"\s+")]
-    internal static partial Regex Spaces();
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using FineTuneService.Contracts;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -13,13 +15,27 @@ public sealed record ElectraConfig : BertConfig
 {
     public int EmbeddingSize { get; init; } = 128;
 
+    /// <summary>Set by pre-training: the discriminator then comes with a generator.</summary>
+    [JsonIgnore]
+    public ElectraGeneratorOptions? Generator { get; init; }
+
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
     {
         [ModelHead.SequenceClassification] = () => new ElectraForSequenceClassification(this),
         [ModelHead.TokenClassification] = () => new ElectraForTokenClassification(this),
         [ModelHead.MaskedLm] = () => new ElectraForMaskedLM(this),
-        [ModelHead.ReplacedTokenDetection] = () => new ElectraForPreTraining(this),
+        [ModelHead.ReplacedTokenDetection] = () => Generator is null ? new ElectraForPreTraining(this) : new ElectraPair(this, Generator),
     };
+
+    /// <summary>The same family at a share of its width; heads keep theirs.</summary>
+    /// <exception cref="FaultException">When no whole head is left.</exception>
+    public ElectraConfig Scaled(double size)
+    {
+        var heads = (int)Math.Round(NumAttentionHeads * size);
+        if (heads < 1)
+            throw new FaultException("/task/generator/size", size.ToString(System.Globalization.CultureInfo.InvariantCulture), $"Of the model's {NumAttentionHeads} attention heads none would be left.", FormattableString.Invariant($"Give at least {1.0 / NumAttentionHeads}."));
+        return this with { NumAttentionHeads = heads, HiddenSize = HiddenSize / NumAttentionHeads * heads, IntermediateSize = IntermediateSize / NumAttentionHeads * heads };
+    }
 }
 
 internal sealed class ElectraModel : Module<ModelInputs, Tensor>
@@ -35,6 +51,8 @@ internal sealed class ElectraModel : Module<ModelInputs, Tensor>
             embeddings_project = new(config.EmbeddingSize, config.HiddenSize);
         RegisterComponents();
     }
+
+    public BertEmbeddings Embeddings => embeddings;
 
     /// <summary><c>[vocabulary, embedding]</c>.</summary>
     public Tensor WordEmbeddings => embeddings.word_embeddings.weight;

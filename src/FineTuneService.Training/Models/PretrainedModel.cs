@@ -46,6 +46,9 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     /// <summary>Tensors that are one with another, and under whose names some files store them, or store them again.</summary>
     public virtual IReadOnlyDictionary<string, string> StoredCopies => ReadOnlyDictionary<string, string>.Empty;
 
+    /// <summary>The field whose tensors are needed in training only: a checkpoint keeps them in a file of their own, so that model.safetensors is what the hub knows. Null: none.</summary>
+    public virtual string? TrainingOnlyPrefix => null;
+
     /// <summary>True for a tensor that a pre-trained checkpoint may lack, because the task brings it anew.</summary>
     public virtual bool IsNewForTask(string key) => !key.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal);
 

@@ -1,0 +1,39 @@
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Training.Data;
+
+/// <summary>A row of the data as a model reads it.</summary>
+/// <param name="Key">Equal for rows that say the same, see <see cref="HeldOut.KeyOf"/>.</param>
+public sealed record Tokenized<T>(string Key, T Tokens);
+
+/// <summary>The rows of a job's files, tokenized, with the ledger of each file.</summary>
+/// <param name="Validation">Empty when nothing is held out.</param>
+public sealed record DatasetSplits<T>(IReadOnlyList<T> Train, IReadOnlyList<T> Validation, IReadOnlyList<T> Test, IReadOnlyList<DataLedger> Ledgers);
+
+public static class DatasetSplits
+{
+    /// <param name="dataset">With paths.</param>
+    /// <param name="seed">Of the split.</param>
+    /// <param name="read">Reads one file.</param>
+    public static DatasetSplits<T> Load<T>(DatasetSpec dataset, long seed, Func<string, (List<Tokenized<T>> Rows, DataLedger Ledger)> read)
+    {
+        List<DataLedger> ledgers = [];
+        var train = Read(dataset.Train);
+        var validation = Read(dataset.Validation);
+        var test = Read(dataset.Test);
+        if (dataset.Validation is null && dataset.ValidationSplit > 0)
+            (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed, row => row.Key);
+        return new(Rows(train), Rows(validation), Rows(test), ledgers);
+
+        List<Tokenized<T>> Read(string? path)
+        {
+            if (path is null)
+                return [];
+            var (rows, ledger) = read(path);
+            ledgers.Add(ledger);
+            return rows;
+        }
+
+        static IReadOnlyList<T> Rows(List<Tokenized<T>> rows) => [.. rows.Select(row => row.Tokens)];
+    }
+}
