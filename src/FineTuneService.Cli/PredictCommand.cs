@@ -14,7 +14,7 @@ internal static class PredictCommand
         var texts = new Argument<string[]>("texts") { Description = "Texts to classify.", Arity = ArgumentArity.ZeroOrMore };
         var stdin = new Option<bool>("--stdin") { Description = "Answer a JSON request a line until standard input ends." };
         var device = DeviceOption.Create();
-        var command = new Command("predict", "Classify texts.") { model, texts, stdin, device };
+        var command = new Command("predict", "Classify texts, or find entities in them.") { model, texts, stdin, device };
         command.SetAction(parsed => Verb.Run(() =>
         {
             var folder = parsed.GetRequiredValue(model).FullName;
@@ -25,7 +25,7 @@ internal static class PredictCommand
 
     private static int Predict(string folder, string[] texts, string? device)
     {
-        using var classifier = new TextClassifier(folder, DeviceOption.Choose(device));
+        using var classifier = Classifier.Load(folder, DeviceOption.Choose(device));
         foreach (var prediction in classifier.Predict([.. texts.Select(text => new PredictInput { Text = text })]))
             Console.WriteLine(JsonSerializer.Serialize(prediction, SnakeCaseJson.Options));
         return 0;
@@ -33,10 +33,10 @@ internal static class PredictCommand
 
     private static int Serve(string folder, string? device)
     {
-        TextClassifier classifier;
+        Classifier classifier;
         try
         {
-            classifier = new(folder, DeviceOption.Choose(device));
+            classifier = Classifier.Load(folder, DeviceOption.Choose(device));
         }
         catch (FaultException error)
         {
@@ -52,7 +52,7 @@ internal static class PredictCommand
         return 0;
     }
 
-    private static PredictReply Answer(TextClassifier classifier, string line)
+    private static PredictReply Answer(Classifier classifier, string line)
     {
         try
         {

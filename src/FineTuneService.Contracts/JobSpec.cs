@@ -20,6 +20,9 @@ public sealed record JobSpec
     [Length(1, 200)]
     public string? Revision { get; init; }
 
+    /// <summary>Where the first weights come from: those of the base model, or drawn at random for its config.json, to pre-train a small model.</summary>
+    public WeightsFrom Init { get; init; }
+
     /// <summary>What is learnt. The string <c>"text-classification"</c> is short for <c>{"type": "text-classification"}</c>.</summary>
     public required TaskConfig Task { get; init; }
 
@@ -33,6 +36,16 @@ public sealed record JobSpec
     /// <summary>Up to 16 pairs of your own, echoed back; keys up to 64 characters, values up to 512.</summary>
     [MaxLength(16)]
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }
+}
+
+/// <summary>Where a run's first weights come from.</summary>
+public enum WeightsFrom
+{
+    /// <summary>The base model's weights; a head that it lacks is drawn.</summary>
+    Pretrained,
+
+    /// <summary>All drawn from <c>seed</c>; of the base model only config.json and the tokenizer are read.</summary>
+    Config,
 }
 
 /// <summary>Which data, and which of its columns.</summary>
@@ -93,6 +106,14 @@ public sealed record DatasetSpec
     /// <summary>Column with the answer that is less liked. Default: rejected.</summary>
     [Length(1, 256)]
     public string? RejectedColumn { get; init; }
+
+    /// <summary>Token classification: column with a row's words, a list. Default: the first of tokens, words that exists.</summary>
+    [Length(1, 256)]
+    public string? TokensColumn { get; init; }
+
+    /// <summary>Token classification: column with the words' tags, a list of names or of numbers. Default: the first of ner_tags, tags, labels, pos_tags, chunk_tags that exists.</summary>
+    [Length(1, 256)]
+    public string? TagsColumn { get; init; }
 }
 
 /// <summary>What a task's options have in common. Each task brings its own record, found by its <c>type</c>.</summary>

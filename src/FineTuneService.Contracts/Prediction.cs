@@ -37,6 +37,17 @@ public sealed record Prediction
     /// <summary>Regression: the predicted number.</summary>
     public double? Value { get; init; }
 
+    /// <summary>Token classification: what was found in the text, in its order; null for other tasks.</summary>
+    public IReadOnlyList<PredictedEntity>? Entities { get; init; }
+
     /// <summary>Tokens cut off because the text was longer than the model reads.</summary>
     public int TruncatedTokens { get; init; }
 }
+
+/// <summary>A part of a text and what it is.</summary>
+/// <param name="Label">Its type, such as <c>PER</c>.</param>
+/// <param name="Start">Its first character, in Unicode code points from the start of the text.</param>
+/// <param name="End">The character behind its last.</param>
+/// <param name="Text">That part.</param>
+/// <param name="Score">Mean probability of the words' tags.</param>
+public sealed record PredictedEntity(string Label, int Start, int End, string Text, double Score);

@@ -1,5 +1,4 @@
 using FineTuneService.Contracts;
-using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
@@ -8,43 +7,15 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training;
 
-/// <summary>A fine-tuned classifier, warm: texts in, probabilities out.</summary>
-public sealed class TextClassifier : IDisposable
+/// <summary>Probabilities of classes for whole texts, or numbers.</summary>
+public sealed class TextClassifier(string folder, PretrainedConfig config, Device device) : Classifier(folder, config, ModelHead.SequenceClassification, "text-classification", device)
 {
-    private const int BatchSize = 32;
-
-    private readonly PretrainedModel _model;
-    private readonly Tokenizer _tokenizer;
-    private readonly Device _device;
-
-    /// <exception cref="FaultException">When the folder holds no classifier: a head drawn at random would answer, and mean nothing.</exception>
-    public TextClassifier(string folder, Device device)
+    protected override Prediction[] Predict(PredictInput[] inputs)
     {
-        _device = device;
-        _tokenizer = Tokenizer.Load(folder);
-        _model = PretrainedConfig.Read(folder).Create(ModelHead.SequenceClassification);
-        var loaded = PretrainedFolder.LoadWeights(folder, _model, seed: 0);
-        if (loaded.NewKeys.Count > 0)
-            throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "This model has no trained classification head.", "Fine-tune it for text-classification first, or give a checkpoint of such a job.");
-        _model.to(device);
-        _model.eval();
-    }
-
-    public IReadOnlyList<string> Labels => _model.Config.Labels;
-
-    public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) =>
-        [.. inputs.Chunk(BatchSize).SelectMany(Predict)];
-
-    public void Dispose() => _model.Dispose();
-
-    private Prediction[] Predict(PredictInput[] inputs)
-    {
-        using var _ = inference_mode();
-        using var scope = NewDisposeScope();
-        Encoding[] encodings = [.. inputs.Select(input => _tokenizer.Encode(input.Text, input.TextPair, maxLength: _model.Config.MaxLength))];
-        var batch = TokenizedTexts.Pad(encodings, _tokenizer.PadTokenId ?? 0, withTypes: inputs.Any(input => input.TextPair is not null));
-        var logits = _model.call(batch.To(_device)).to(ScalarType.Float32); // [batch, labels]
-        var problemType = _model.Config.ProblemType ?? ProblemType.SingleLabelClassification;
+        Encoding[] encodings = [.. inputs.Select(input => Tokenizer.Encode(input.Text, input.TextPair, maxLength: Model.Config.MaxLength))];
+        var batch = TokenizedTexts.Pad(encodings, Tokenizer.PadTokenId ?? 0, withTypes: inputs.Any(input => input.TextPair is not null));
+        var logits = Model.call(batch.To(Device)).to(ScalarType.Float32); // [batch, labels]
+        var problemType = Model.Config.ProblemType ?? ProblemType.SingleLabelClassification;
         var scores = problemType switch
         {
             ProblemType.SingleLabelClassification => nn.functional.softmax(logits, -1),

@@ -40,8 +40,9 @@ public sealed class TrainingRun : IDisposable
             emit(new Noted { Level = "info", Code = "samples", Message = $"{task.Samples.Count} training rows as the model reads them, with their loss mask: samples.jsonl." });
         }
         var model = task.Configure(config).Create(taskConfig.Head);
-        var loaded = PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed);
-        if (loaded.NewKeys.Count > 0)
+        if (spec.Init == WeightsFrom.Config)
+            PretrainedFolder.Initialize(model, spec.Training.Seed);
+        else if (PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed) is { NewKeys.Count: > 0 } loaded)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });
         model.to(device);
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);

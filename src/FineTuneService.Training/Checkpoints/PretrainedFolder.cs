@@ -16,6 +16,8 @@ public static class PretrainedFolder
     /// <exception cref="FaultException">When a tensor of the base model is missing or has another shape, all of them at once.</exception>
     public static Loaded LoadWeights(string folder, PretrainedModel model, long seed)
     {
+        if (model.TrainingOnlyPrefix is { } prefix && File.Exists(TrainingOnly(folder, prefix)))
+            LoadTrainingOnly(TrainingOnly(folder, prefix), model);
         using var reader = SafetensorsReader.Open(folder);
         using var _ = no_grad();
         using var scope = NewDisposeScope();
@@ -24,7 +26,9 @@ public static class PretrainedFolder
         var used = new HashSet<string>();
         foreach (var (key, parameter) in model.state_dict())
         {
-            var stored = Spellings(key, model.BaseModelPrefix).FirstOrDefault(reader.Entries.ContainsKey);
+            if (IsTrainingOnly(key, model) && File.Exists(TrainingOnly(folder, model.TrainingOnlyPrefix!)))
+                continue;
+            var stored = Spellings(key, model).FirstOrDefault(reader.Entries.ContainsKey);
             var fits = stored is not null && reader.Entries[stored].Shape.SequenceEqual(parameter.shape);
             if (fits)
             {
@@ -46,16 +50,39 @@ public static class PretrainedFolder
         return new([.. newKeys], [.. reader.Entries.Keys.Except(used)]);
     }
 
+    /// <summary>Draws all weights from <paramref name="seed"/>, as transformers does for a model made from its configuration.</summary>
+    public static void Initialize(PretrainedModel model, long seed)
+    {
+        using var generator = new Generator((ulong)seed);
+        model.InitializeWeights(model.state_dict().Keys.ToHashSet(), generator);
+    }
+
     /// <summary>Writes config.json and model.safetensors as transformers' <c>save_pretrained</c> lays them out.</summary>
     public static void Save(string folder, PretrainedModel model)
     {
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.state_dict().Select(entry => (entry.Key, entry.Value)));
+        var tensors = model.state_dict().ToLookup(entry => IsTrainingOnly(entry.Key, model), entry => (entry.Key, entry.Value));
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors[false]);
+        if (model.TrainingOnlyPrefix is { } prefix)
+            SafetensorsWriter.Write(TrainingOnly(folder, prefix), tensors[true]);
         File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.Architecture).ToJsonString(SnakeCaseJson.Indented));
     }
 
-    /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, and TensorFlow's old norm names.</summary>
-    private static IEnumerable<string> Spellings(string key, string prefix)
+    private static string TrainingOnly(string folder, string prefix) => Path.Combine(folder, prefix + ".safetensors");
+
+    private static bool IsTrainingOnly(string key, PretrainedModel model) => model.TrainingOnlyPrefix is { } prefix && key.StartsWith(prefix + ".", StringComparison.Ordinal);
+
+    private static void LoadTrainingOnly(string file, PretrainedModel model)
     {
+        using var reader = SafetensorsReader.Open(file);
+        using var _ = no_grad();
+        foreach (var (key, parameter) in model.state_dict().Where(entry => IsTrainingOnly(entry.Key, model)))
+            reader.CopyTo(key, parameter);
+    }
+
+    /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, TensorFlow's old norm names, and that of a copy.</summary>
+    private static IEnumerable<string> Spellings(string key, PretrainedModel model)
+    {
+        var prefix = model.BaseModelPrefix;
         string[] names = key.StartsWith(prefix + ".", StringComparison.Ordinal) ? [key, key[(prefix.Length + 1)..]] : [key];
         foreach (var name in names)
         {
@@ -65,5 +92,7 @@ public static class PretrainedFolder
             if (name.EndsWith("LayerNorm.bias", StringComparison.Ordinal))
                 yield return name[..^"bias".Length] + "beta";
         }
+        if (model.StoredCopies.TryGetValue(key, out var copy))
+            yield return copy;
     }
 }

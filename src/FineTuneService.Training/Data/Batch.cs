@@ -42,4 +42,7 @@ public abstract class ExampleSet
     public abstract int Count { get; }
 
     public abstract Batch Collate(ReadOnlySpan<int> rows);
+
+    /// <summary>For training, where a set may show its rows otherwise in every epoch: a function of epoch and rows alone, so that a resumed run sees the same.</summary>
+    public virtual Batch Collate(ReadOnlySpan<int> rows, int epoch) => Collate(rows);
 }

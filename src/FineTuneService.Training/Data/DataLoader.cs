@@ -10,13 +10,13 @@ public static class DataLoader
 
     /// <summary>The micro-batches of each optimizer step from <paramref name="firstStep"/> to the end of the plan, over all epochs.</summary>
     public static IEnumerable<IReadOnlyList<Batch>> TrainingSteps(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep) =>
-        Prefetch(StepRows(rows.Count, arguments, plan, firstStep).Select(step => (IReadOnlyList<Batch>)[.. step.Select(batch => rows.Collate(batch))]));
+        Prefetch(StepRows(rows.Count, arguments, plan, firstStep).Select(step => (IReadOnlyList<Batch>)[.. step.Rows.Select(batch => rows.Collate(batch, step.Epoch))]));
 
     /// <summary>All rows in their order.</summary>
     public static IEnumerable<Batch> Sequential(ExampleSet rows, int batchSize) =>
         Prefetch(Enumerable.Range(0, rows.Count).Chunk(batchSize).Select(batch => rows.Collate(batch)));
 
-    private static IEnumerable<IEnumerable<int[]>> StepRows(int count, TrainingArguments arguments, StepPlan plan, int firstStep)
+    private static IEnumerable<(int Epoch, IEnumerable<int[]> Rows)> StepRows(int count, TrainingArguments arguments, StepPlan plan, int firstStep)
     {
         int batch = arguments.PerDeviceTrainBatchSize.Resolved, accumulation = arguments.GradientAccumulationSteps;
         var epoch = -1;
@@ -28,7 +28,7 @@ public static class DataLoader
             var first = step % plan.StepsPerEpoch * accumulation;
             var last = Math.Min(first + accumulation, plan.BatchesPerEpoch);
             var ofThisEpoch = order;
-            yield return Enumerable.Range(first, last - first).Select(index => ofThisEpoch.Skip(index * batch).Take(batch).ToArray());
+            yield return (epoch, Enumerable.Range(first, last - first).Select(index => ofThisEpoch.Skip(index * batch).Take(batch).ToArray()));
         }
     }
 

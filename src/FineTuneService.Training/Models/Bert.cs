@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using FineTuneService.Training.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -21,27 +22,35 @@ public record BertConfig : PretrainedConfig
     public double LayerNormEps { get; init; } = 1e-12;
     public int TypeVocabSize { get; init; } = 2;
 
+    /// <summary>Dropout before the layer that classifies.</summary>
+    [JsonIgnore]
+    public double HeadDropout => ClassifierDropout ?? HiddenDropoutProb;
+
     public override int MaxLength => MaxPositionEmbeddings;
 
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
     {
         [ModelHead.SequenceClassification] = () => new BertForSequenceClassification(this),
+        [ModelHead.TokenClassification] = () => new BertForTokenClassification(this),
+        [ModelHead.MaskedLm] = () => new BertForMaskedLM(this),
     };
 }
 
 /// <summary>Word + position + segment, then norm and dropout.</summary>
 internal sealed class BertEmbeddings : Module<ModelInputs, Tensor>
 {
-    private readonly Embedding word_embeddings, position_embeddings, token_type_embeddings;
+    internal readonly Embedding word_embeddings;
+    private readonly Embedding position_embeddings, token_type_embeddings;
     private readonly LayerNorm LayerNorm;
     private readonly double _dropout;
 
-    public BertEmbeddings(BertConfig config) : base(nameof(BertEmbeddings))
+    /// <param name="width">Of the tables; ELECTRA's are narrower than its layers.</param>
+    public BertEmbeddings(BertConfig config, int width) : base(nameof(BertEmbeddings))
     {
-        word_embeddings = new(config.VocabSize, config.HiddenSize, config.PadTokenId);
-        position_embeddings = new(config.MaxPositionEmbeddings, config.HiddenSize);
-        token_type_embeddings = new(config.TypeVocabSize, config.HiddenSize);
-        LayerNorm = new(config.HiddenSize, config.LayerNormEps);
+        word_embeddings = new(config.VocabSize, width, config.PadTokenId);
+        position_embeddings = new(config.MaxPositionEmbeddings, width);
+        token_type_embeddings = new(config.TypeVocabSize, width);
+        LayerNorm = new(width, config.LayerNormEps);
         _dropout = config.HiddenDropoutProb;
         RegisterComponents();
     }
@@ -174,21 +183,29 @@ internal sealed class BertPooler : Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden) => tanh(dense.call(hidden.select(1, 0)));
 }
 
+/// <summary>The encoder. What only judges a text as a whole has a pooler, as in transformers.</summary>
 internal sealed class BertModel : Module<ModelInputs, Tensor>
 {
     private readonly BertEmbeddings embeddings;
     private readonly BertEncoder encoder;
-    private readonly BertPooler pooler;
+    private readonly BertPooler? pooler;
 
-    public BertModel(BertConfig config) : base(nameof(BertModel))
+    public BertModel(BertConfig config, bool addPoolingLayer) : base(nameof(BertModel))
     {
-        (embeddings, encoder, pooler) = (new(config), new(config), new(config));
+        (embeddings, encoder) = (new(config, config.HiddenSize), new(config));
+        if (addPoolingLayer)
+            pooler = new(config);
         RegisterComponents();
     }
 
+    /// <summary><c>[vocabulary, hidden]</c>.</summary>
+    public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
+
+    /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
+    public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), Attention.PaddingMask(inputs.AttentionMask));
+
     /// <returns>The pooled first token, <c>[batch, hidden]</c>.</returns>
-    public override Tensor forward(ModelInputs inputs) =>
-        pooler.call(encoder.call(embeddings.call(inputs), Attention.PaddingMask(inputs.AttentionMask)));
+    public Tensor Pooled(ModelInputs inputs) => pooler!.call(call(inputs));
 }
 
 public sealed class BertForSequenceClassification : PretrainedModel
@@ -199,9 +216,9 @@ public sealed class BertForSequenceClassification : PretrainedModel
 
     public BertForSequenceClassification(BertConfig config) : base(config)
     {
-        bert = new(config);
+        bert = new(config, addPoolingLayer: true);
         classifier = new(config.HiddenSize, config.Labels.Count);
-        _dropout = config.ClassifierDropout ?? config.HiddenDropoutProb;
+        _dropout = config.HeadDropout;
         RegisterComponents();
     }
 
@@ -210,5 +227,92 @@ public sealed class BertForSequenceClassification : PretrainedModel
     /// <summary>Checkpoints of masked-language models have no pooler.</summary>
     public override bool IsNewForTask(string key) => base.IsNewForTask(key) || key.StartsWith("bert.pooler.", StringComparison.Ordinal);
 
+    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(bert.Pooled(inputs), _dropout, training));
+}
+
+public sealed class BertForTokenClassification : PretrainedModel
+{
+    private readonly BertModel bert;
+    private readonly Linear classifier;
+    private readonly double _dropout;
+
+    public BertForTokenClassification(BertConfig config) : base(config)
+    {
+        bert = new(config, addPoolingLayer: false);
+        classifier = new(config.HiddenSize, config.Labels.Count);
+        _dropout = config.HeadDropout;
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(bert);
+
     public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(bert.call(inputs), _dropout, training));
+}
+
+/// <summary>Projection, activation, norm: <c>[batch, seq, hidden]</c> before the vocabulary.</summary>
+internal sealed class BertPredictionHeadTransform : Module<Tensor, Tensor>
+{
+    private readonly Linear dense;
+    private readonly LayerNorm LayerNorm;
+    private readonly Func<Tensor, Tensor> _activation;
+
+    public BertPredictionHeadTransform(BertConfig config) : base(nameof(BertPredictionHeadTransform))
+    {
+        (dense, LayerNorm) = (new(config.HiddenSize, config.HiddenSize), new(config.HiddenSize, config.LayerNormEps));
+        _activation = Activations.Named(config.HiddenAct);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden) => LayerNorm.call(_activation(dense.call(hidden)));
+}
+
+/// <summary>Logits of every word: the word embedding is the weight (Press and Wolf 2017, arXiv:1608.05859) and is stored once; only the bias is its own.</summary>
+internal sealed class BertLMPredictionHead : Module<Tensor, Tensor, Tensor>
+{
+    private readonly BertPredictionHeadTransform transform;
+    internal readonly Parameter bias; // [vocabulary]
+
+    public BertLMPredictionHead(BertConfig config) : base(nameof(BertLMPredictionHead))
+    {
+        transform = new(config);
+        bias = Parameter(empty(config.VocabSize));
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, Tensor wordEmbeddings) => functional.linear(transform.call(hidden), wordEmbeddings, bias);
+}
+
+internal sealed class BertOnlyMLMHead : Module<Tensor, Tensor, Tensor>
+{
+    private readonly BertLMPredictionHead predictions;
+
+    public BertOnlyMLMHead(BertConfig config) : base(nameof(BertOnlyMLMHead))
+    {
+        predictions = new(config);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, Tensor wordEmbeddings) => predictions.call(hidden, wordEmbeddings);
+}
+
+public sealed class BertForMaskedLM : PretrainedModel
+{
+    private readonly BertModel bert;
+    private readonly BertOnlyMLMHead cls;
+
+    public BertForMaskedLM(BertConfig config) : base(config)
+    {
+        (bert, cls) = (new(config, addPoolingLayer: false), new(config));
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(bert);
+
+    public override IReadOnlyDictionary<string, string> StoredCopies { get; } = new Dictionary<string, string>
+    {
+        ["cls.predictions.bias"] = "cls.predictions.decoder.bias",
+        ["bert.embeddings.word_embeddings.weight"] = "cls.predictions.decoder.weight",
+    };
+
+    public override Tensor forward(ModelInputs inputs) => cls.call(bert.call(inputs), bert.WordEmbeddings);
 }

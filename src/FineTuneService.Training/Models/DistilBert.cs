@@ -26,12 +26,15 @@ public sealed record DistilBertConfig : PretrainedConfig
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
     {
         [ModelHead.SequenceClassification] = () => new DistilBertForSequenceClassification(this),
+        [ModelHead.TokenClassification] = () => new DistilBertForTokenClassification(this),
+        [ModelHead.MaskedLm] = () => new DistilBertForMaskedLM(this),
     };
 }
 
 internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>
 {
-    private readonly Embedding word_embeddings, position_embeddings;
+    internal readonly Embedding word_embeddings;
+    private readonly Embedding position_embeddings;
     private readonly LayerNorm LayerNorm;
     private readonly double _dropout;
 
@@ -135,6 +138,9 @@ internal sealed class DistilBertModel : Module<ModelInputs, Tensor>
         RegisterComponents();
     }
 
+    /// <summary><c>[vocabulary, dim]</c>.</summary>
+    public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
+
     /// <returns>Hidden states of the last layer, <c>[batch, seq, dim]</c>.</returns>
     public override Tensor forward(ModelInputs inputs) =>
         transformer.call(embeddings.call(inputs.InputIds), Attention.PaddingMask(inputs.AttentionMask));
@@ -161,5 +167,54 @@ public sealed class DistilBertForSequenceClassification : PretrainedModel
     {
         var first = functional.relu(pre_classifier.call(distilbert.call(inputs).select(1, 0))); // [batch, dim]
         return classifier.call(functional.dropout(first, _dropout, training));
+    }
+}
+
+public sealed class DistilBertForTokenClassification : PretrainedModel
+{
+    private readonly DistilBertModel distilbert;
+    private readonly Linear classifier;
+    private readonly double _dropout;
+
+    public DistilBertForTokenClassification(DistilBertConfig config) : base(config)
+    {
+        (distilbert, classifier) = (new(config), new(config.Dim, config.Labels.Count));
+        _dropout = config.Dropout;
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(distilbert);
+
+    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(distilbert.call(inputs), _dropout, training));
+}
+
+public sealed class DistilBertForMaskedLM : PretrainedModel
+{
+    private readonly DistilBertModel distilbert;
+    private readonly Linear vocab_transform;
+    private readonly LayerNorm vocab_layer_norm;
+    private readonly TiedDecoder vocab_projector;
+    private readonly Func<Tensor, Tensor> _activation;
+
+    public DistilBertForMaskedLM(DistilBertConfig config) : base(config)
+    {
+        distilbert = new(config);
+        (vocab_transform, vocab_layer_norm) = (new(config.Dim, config.Dim), new(config.Dim, DistilBertConfig.LayerNormEps));
+        vocab_projector = new(config.VocabSize);
+        _activation = Activations.Named(config.Activation);
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(distilbert);
+
+    public override IReadOnlyDictionary<string, string> StoredCopies { get; } = new Dictionary<string, string>
+    {
+        ["distilbert.embeddings.word_embeddings.weight"] = "vocab_projector.weight",
+    };
+
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var transformed = vocab_layer_norm.call(_activation(vocab_transform.call(distilbert.call(inputs)))); // [batch, seq, dim]
+        return vocab_projector.call(transformed, distilbert.WordEmbeddings);
     }
 }

@@ -14,4 +14,7 @@ public enum ModelHead
 
     /// <summary><c>[batch, seq, vocabulary]</c>: the token that stood here, from both sides.</summary>
     MaskedLm,
+
+    /// <summary><c>[batch, seq]</c>: whether a token was put here in place of another.</summary>
+    ReplacedTokenDetection,
 }

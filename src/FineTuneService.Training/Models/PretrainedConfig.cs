@@ -31,6 +31,10 @@ public abstract record PretrainedConfig
     [JsonIgnore]
     public JsonObject Source { get; private init; } = [];
 
+    /// <summary>The first of config.json's <c>architectures</c>: the class whose weights the folder holds.</summary>
+    [JsonIgnore]
+    public string? Architecture => (Source["architectures"] as JsonArray)?.FirstOrDefault()?.GetValue<string>();
+
     /// <summary>Class names in the order of the logits; transformers' default of two where none are given.</summary>
     [JsonIgnore]
     public IReadOnlyList<string> Labels => LabelsById is null

@@ -1,4 +1,5 @@
 using FineTuneService.Training.Models.Layers;
+using System.Collections.ObjectModel;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -63,6 +64,12 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     /// <summary>The field that holds the model without its head, such as <c>bert</c>. Checkpoints of the bare model lack this prefix.</summary>
     public abstract string BaseModelPrefix { get; }
 
+    /// <summary>Tensors that are one with another, and under whose names some files store them, or store them again.</summary>
+    public virtual IReadOnlyDictionary<string, string> StoredCopies => ReadOnlyDictionary<string, string>.Empty;
+
+    /// <summary>The field whose tensors are needed in training only: a checkpoint keeps them in a file of their own, so that model.safetensors is what the hub knows. Null: none.</summary>
+    public virtual string? TrainingOnlyPrefix => null;
+
     /// <summary>True for a tensor that a pre-trained checkpoint may lack, because the task brings it anew.</summary>
     public virtual bool IsNewForTask(string key) => !key.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal);
 
@@ -78,7 +85,8 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
                     Initialize(module, name, parameter, generator);
     }
 
-    private void Initialize(Module module, string name, Tensor parameter, Generator generator)
+    /// <summary>Sets one parameter of a module, without gradients.</summary>
+    protected virtual void Initialize(Module module, string name, Tensor parameter, Generator generator)
     {
         if (name == "bias")
             parameter.zero_();

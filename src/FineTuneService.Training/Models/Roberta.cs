@@ -1,4 +1,5 @@
 using FineTuneService.Training.Models.Layers;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -15,12 +16,15 @@ public sealed record RobertaConfig : BertConfig
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
     {
         [ModelHead.SequenceClassification] = () => new RobertaForSequenceClassification(this),
+        [ModelHead.TokenClassification] = () => new RobertaForTokenClassification(this),
+        [ModelHead.MaskedLm] = () => new RobertaForMaskedLM(this),
     };
 }
 
 internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>
 {
-    private readonly Embedding word_embeddings, position_embeddings, token_type_embeddings;
+    internal readonly Embedding word_embeddings;
+    private readonly Embedding position_embeddings, token_type_embeddings;
     private readonly LayerNorm LayerNorm;
     private readonly int _padding;
     private readonly double _dropout;
@@ -56,6 +60,9 @@ internal sealed class RobertaModel : Module<ModelInputs, Tensor>
         RegisterComponents();
     }
 
+    /// <summary><c>[vocabulary, hidden]</c>.</summary>
+    public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
+
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
     public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), Attention.PaddingMask(inputs.AttentionMask));
 }
@@ -70,7 +77,7 @@ internal sealed class RobertaClassificationHead : Module<Tensor, Tensor>
     {
         dense = new(config.HiddenSize, config.HiddenSize);
         out_proj = new(config.HiddenSize, config.Labels.Count);
-        _dropout = config.ClassifierDropout ?? config.HiddenDropoutProb;
+        _dropout = config.HeadDropout;
         RegisterComponents();
     }
 
@@ -95,4 +102,62 @@ public sealed class RobertaForSequenceClassification : PretrainedModel
     public override string BaseModelPrefix => nameof(roberta);
 
     public override Tensor forward(ModelInputs inputs) => classifier.call(roberta.call(inputs));
+}
+
+public sealed class RobertaForTokenClassification : PretrainedModel
+{
+    private readonly RobertaModel roberta;
+    private readonly Linear classifier;
+    private readonly double _dropout;
+
+    public RobertaForTokenClassification(RobertaConfig config) : base(config)
+    {
+        (roberta, classifier) = (new(config), new(config.HiddenSize, config.Labels.Count));
+        _dropout = config.HeadDropout;
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(roberta);
+
+    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(roberta.call(inputs), _dropout, training));
+}
+
+/// <summary>Projection, GELU and norm, then the logits of every word with the word embedding as weight: <c>[batch, seq, hidden] → [batch, seq, vocabulary]</c>.</summary>
+internal sealed class RobertaLMHead : Module<Tensor, Tensor, Tensor>
+{
+    private readonly Linear dense;
+    private readonly LayerNorm layer_norm;
+    internal readonly Parameter bias; // [vocabulary]
+
+    public RobertaLMHead(RobertaConfig config) : base(nameof(RobertaLMHead))
+    {
+        (dense, layer_norm) = (new(config.HiddenSize, config.HiddenSize), new(config.HiddenSize, config.LayerNormEps));
+        bias = Parameter(empty(config.VocabSize));
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, Tensor wordEmbeddings) =>
+        functional.linear(layer_norm.call(functional.gelu(dense.call(hidden))), wordEmbeddings, bias);
+}
+
+public sealed class RobertaForMaskedLM : PretrainedModel
+{
+    private readonly RobertaModel roberta;
+    private readonly RobertaLMHead lm_head;
+
+    public RobertaForMaskedLM(RobertaConfig config) : base(config)
+    {
+        (roberta, lm_head) = (new(config), new(config));
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(roberta);
+
+    public override IReadOnlyDictionary<string, string> StoredCopies { get; } = new Dictionary<string, string>
+    {
+        ["lm_head.bias"] = "lm_head.decoder.bias",
+        ["roberta.embeddings.word_embeddings.weight"] = "lm_head.decoder.weight",
+    };
+
+    public override Tensor forward(ModelInputs inputs) => lm_head.call(roberta.call(inputs), roberta.WordEmbeddings);
 }

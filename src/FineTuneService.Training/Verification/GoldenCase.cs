@@ -33,6 +33,7 @@ public sealed record GoldenCase
         _ when Architecture.EndsWith("ForSequenceClassification", StringComparison.Ordinal) => ModelHead.SequenceClassification,
         _ when Architecture.EndsWith("ForTokenClassification", StringComparison.Ordinal) => ModelHead.TokenClassification,
         _ when Architecture.EndsWith("ForMaskedLM", StringComparison.Ordinal) => ModelHead.MaskedLm,
+        _ when Architecture.EndsWith("ForPreTraining", StringComparison.Ordinal) => ModelHead.ReplacedTokenDetection,
         _ => ModelHead.CausalLm,
     };
 

@@ -117,6 +117,7 @@ public static class ModelVerification
         {
             ModelHead.SequenceClassification => ClassificationLoss.Sum(ProblemType, logits, batch.Labels),
             ModelHead.CausalLm => LanguageModelLoss.CausalSum(logits, batch.Labels),
+            ModelHead.ReplacedTokenDetection => ReplacedTokenLoss.Sum(logits, batch.Labels),
             _ => LanguageModelLoss.Sum(logits, batch.Labels),
         };
     }

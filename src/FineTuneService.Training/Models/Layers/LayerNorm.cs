@@ -9,13 +9,14 @@ public sealed class LayerNorm : Module<Tensor, Tensor>
 {
     private readonly double _epsilon;
     internal readonly Parameter weight; // [dim]
-    internal readonly Parameter bias;   // [dim]
+    internal readonly Parameter? bias;  // [dim]
 
-    public LayerNorm(long dim, double epsilon) : base(nameof(LayerNorm))
+    public LayerNorm(long dim, double epsilon, bool bias = true) : base(nameof(LayerNorm))
     {
         _epsilon = epsilon;
         weight = Parameter(empty(dim));
-        bias = Parameter(empty(dim));
+        if (bias)
+            this.bias = Parameter(empty(dim));
         RegisterComponents();
     }
 

@@ -1,0 +1,59 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tokenization;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training;
+
+/// <summary>A fine-tuned model with a head that judges, warm: texts in, predictions out.</summary>
+public abstract class Classifier : IDisposable
+{
+    private const int BatchSize = 32;
+
+    /// <exception cref="FaultException">When the folder holds no trained head: one drawn at random would answer, and mean nothing.</exception>
+    protected Classifier(string folder, PretrainedConfig config, ModelHead head, string task, Device device)
+    {
+        Device = device;
+        Tokenizer = Tokenizer.Load(folder);
+        Model = config.Create(head);
+        var loaded = PretrainedFolder.LoadWeights(folder, Model, seed: 0);
+        if (loaded.NewKeys.Count > 0)
+            throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "This model has no trained classification head.", $"Fine-tune it for {task} first, or give a checkpoint of such a job.");
+        Model.to(device);
+        Model.eval();
+    }
+
+    public IReadOnlyList<string> Labels => Model.Config.Labels;
+
+    protected PretrainedModel Model { get; }
+
+    protected Tokenizer Tokenizer { get; }
+
+    protected Device Device { get; }
+
+    /// <summary>By the head that config.json names: of texts, or of tokens.</summary>
+    /// <exception cref="FaultException">When the folder holds no trained head.</exception>
+    public static Classifier Load(string folder, Device device)
+    {
+        var config = PretrainedConfig.Read(folder);
+        return config.Architecture?.EndsWith("ForTokenClassification", StringComparison.Ordinal) == true ? new TokenClassifier(folder, config, device) : new TextClassifier(folder, config, device);
+    }
+
+    public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) =>
+        [.. inputs.Chunk(BatchSize).SelectMany(batch =>
+        {
+            using var _ = inference_mode();
+            using var scope = NewDisposeScope();
+            return Predict(batch);
+        })];
+
+    public void Dispose()
+    {
+        Model.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>One batch, without gradients; its tensors are freed afterwards.</summary>
+    protected abstract Prediction[] Predict(PredictInput[] inputs);
+}

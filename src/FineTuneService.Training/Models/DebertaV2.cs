@@ -1,0 +1,342 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using FineTuneService.Contracts;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace FineTuneService.Training.Models;
+
+/// <summary>
+/// DeBERTa version 2 and 3 (He et al. 2020, arXiv:2006.03654; 2021, arXiv:2111.09543): attention over contents and over relative positions,
+/// each with projections of its own or shared; far positions share buckets.
+/// </summary>
+[ModelType("deberta-v2")]
+public sealed record DebertaV2Config : BertConfig
+{
+    public const string ContentToPosition = "c2p", PositionToContent = "p2c";
+
+    public bool RelativeAttention { get; init; }
+    public int MaxRelativePositions { get; init; } = -1;
+    public int PositionBuckets { get; init; } = -1;
+    public bool PositionBiasedInput { get; init; } = true;
+    public bool ShareAttKey { get; init; }
+    public string NormRelEbd { get; init; } = "none";
+    public int ConvKernelSize { get; init; }
+    public int? EmbeddingSize { get; init; }
+    public double PoolerDropout { get; init; }
+    public string PoolerHiddenAct { get; init; } = "gelu";
+    public double? ClsDropout { get; init; }
+    public bool Legacy { get; init; } = true;
+
+    /// <summary>A list, or names joined by '|'.</summary>
+    public JsonElement? PosAttType { get; init; }
+
+    [JsonIgnore]
+    public IReadOnlyList<string> PositionAttention => PosAttType switch
+    {
+        { ValueKind: JsonValueKind.Array } list => [.. list.EnumerateArray().Select(item => item.GetString()!)],
+        { ValueKind: JsonValueKind.String } names => names.GetString()!.ToLowerInvariant().Split('|', StringSplitOptions.TrimEntries),
+        _ => [],
+    };
+
+    /// <summary>The farthest relative position that is told apart.</summary>
+    [JsonIgnore]
+    public int MaxRelative => MaxRelativePositions < 1 ? MaxPositionEmbeddings : MaxRelativePositions;
+
+    /// <summary>Rows of the relative embeddings on each side of 0.</summary>
+    [JsonIgnore]
+    public int Span => PositionBuckets > 0 ? PositionBuckets : MaxRelative;
+
+    [JsonIgnore]
+    public bool NormsRelativeEmbeddings => NormRelEbd.Split('|', StringSplitOptions.TrimEntries).Contains("layer_norm", StringComparer.OrdinalIgnoreCase);
+
+    public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
+    {
+        [ModelHead.SequenceClassification] = () => new DebertaV2ForSequenceClassification(Checked()),
+        [ModelHead.TokenClassification] = () => new DebertaV2ForTokenClassification(Checked()),
+        [ModelHead.MaskedLm] = () => new DebertaV2ForMaskedLM(Checked()),
+    };
+
+    /// <exception cref="FaultException">When the file asks for parts that are not built here.</exception>
+    private DebertaV2Config Checked()
+    {
+        const string Remedy = "Choose another checkpoint, such as deberta-v3-small, -base or -large.";
+        var faults = new FaultList();
+        faults.Require(ConvKernelSize == 0, "config.json#/conv_kernel_size", ConvKernelSize, "The convolution of DeBERTa v2 (xlarge) is not supported.", Remedy);
+        faults.Require((EmbeddingSize ?? HiddenSize) == HiddenSize, "config.json#/embedding_size", EmbeddingSize, "Embeddings narrower than the layers are not supported.", Remedy);
+        faults.Require(Legacy, "config.json#/legacy", Legacy, "Only transformers' default form (legacy) of this family's masked-language head is supported.", "Set legacy to true: the head is learnt anew.");
+        faults.ThrowIfAny();
+        return this;
+    }
+}
+
+/// <summary>Words, and positions and segments where the file asks for them; padding becomes 0.</summary>
+internal sealed class DebertaV2Embeddings : Module<ModelInputs, Tensor>
+{
+    internal readonly Embedding word_embeddings;
+    private readonly Embedding? position_embeddings, token_type_embeddings;
+    private readonly LayerNorm LayerNorm;
+    private readonly double _dropout;
+
+    public DebertaV2Embeddings(DebertaV2Config config) : base(nameof(DebertaV2Embeddings))
+    {
+        word_embeddings = new(config.VocabSize, config.HiddenSize, config.PadTokenId ?? 0);
+        if (config.PositionBiasedInput)
+            position_embeddings = new(config.MaxPositionEmbeddings, config.HiddenSize);
+        if (config.TypeVocabSize > 0)
+            token_type_embeddings = new(config.TypeVocabSize, config.HiddenSize);
+        LayerNorm = new(config.HiddenSize, config.LayerNormEps);
+        _dropout = config.HiddenDropoutProb;
+        RegisterComponents();
+    }
+
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var sum = word_embeddings.call(inputs.InputIds); // [batch, seq, hidden]
+        if (position_embeddings is not null)
+            sum += position_embeddings.call(arange(inputs.InputIds.size(1), dtype: ScalarType.Int64, device: inputs.InputIds.device));
+        if (token_type_embeddings is not null)
+            sum += token_type_embeddings.call(inputs.TokenTypeIds ?? zeros_like(inputs.InputIds));
+        var normal = LayerNorm.call(sum);
+        return functional.dropout(inputs.AttentionMask is { } mask ? normal * mask.unsqueeze(-1) : normal, _dropout, training);
+    }
+}
+
+/// <summary>What all layers share.</summary>
+/// <param name="Mask">Who may see whom, <c>[batch, 1, seq, seq]</c>; null when all may.</param>
+/// <param name="Positions">Bucket of query minus key, <c>[seq, seq]</c>; null without relative attention.</param>
+/// <param name="Embeddings">Of the relative positions, <c>[2 · span, hidden]</c>.</param>
+internal readonly record struct DebertaV2View(Tensor? Mask, Tensor? Positions, Tensor? Embeddings);
+
+internal sealed class DisentangledSelfAttention : Module<Tensor, DebertaV2View, Tensor>
+{
+    private readonly Linear query_proj, key_proj, value_proj;
+    private readonly Linear? pos_key_proj, pos_query_proj;
+    private readonly DebertaV2Config _config;
+    private readonly bool _contentToPosition, _positionToContent;
+
+    public DisentangledSelfAttention(DebertaV2Config config) : base(nameof(DisentangledSelfAttention))
+    {
+        _config = config;
+        (_contentToPosition, _positionToContent) = (config.PositionAttention.Contains(DebertaV2Config.ContentToPosition), config.PositionAttention.Contains(DebertaV2Config.PositionToContent));
+        (query_proj, key_proj, value_proj) = (Project(), Project(), Project());
+        if (config.RelativeAttention && !config.ShareAttKey && _contentToPosition)
+            pos_key_proj = Project();
+        if (config.RelativeAttention && !config.ShareAttKey && _positionToContent)
+            pos_query_proj = Project();
+        RegisterComponents();
+
+        Linear Project() => new(config.HiddenSize, config.HiddenSize);
+    }
+
+    public override Tensor forward(Tensor hidden, DebertaV2View view)
+    {
+        // The scores are a sum of up to three products, and the scale counts them: √(head · terms), of which the kernel brings √head.
+        var scale = 1 / Math.Sqrt(1 + (_contentToPosition ? 1 : 0) + (_positionToContent ? 1 : 0));
+        Tensor query = Split(query_proj.call(hidden)) * scale, key = Split(key_proj.call(hidden)), value = Split(value_proj.call(hidden)); // [batch, heads, seq, head]
+        var bias = view.Positions is null ? null : RelativeScores(query, key * scale, view);
+        if (view.Mask is { } mask)
+            bias = (bias ?? zeros([], query.dtype, query.device)).masked_fill(mask.logical_not(), finfo(query.dtype).min);
+        var context = functional.scaled_dot_product_attention(query, key, value, bias, training ? _config.AttentionProbsDropoutProb : 0);
+        return context.transpose(1, 2).flatten(2);
+    }
+
+    /// <summary>Content to position and position to content, <c>[batch, heads, seq, seq]</c>, divided by √head as the kernel divides contents.</summary>
+    private Tensor RelativeScores(Tensor query, Tensor key, DebertaV2View view)
+    {
+        var embeddings = functional.dropout(view.Embeddings!, _config.HiddenDropoutProb, training).unsqueeze(0); // [1, 2 · span, hidden]
+        var (span, seq) = (_config.Span, query.size(2));
+        var scores = zeros([], query.dtype, query.device);
+        if (_contentToPosition)
+        {
+            var positions = Split((pos_key_proj ?? key_proj).call(embeddings)); // [1, heads, 2 · span, head]
+            scores = scores + Gather(query, positions, view.Positions!);
+        }
+        if (_positionToContent)
+        {
+            var positions = Split((pos_query_proj ?? query_proj).call(embeddings));
+            scores = scores + Gather(key, positions, -view.Positions!).transpose(-1, -2);
+        }
+        return scores / Math.Sqrt(query.size(-1));
+
+        Tensor Gather(Tensor content, Tensor positions, Tensor buckets) => content.matmul(positions.transpose(-1, -2)) // [batch, heads, seq, 2 · span]
+            .gather(-1, (buckets + span).clamp(0, 2 * span - 1).expand(content.size(0), content.size(1), seq, seq));
+    }
+
+    private Tensor Split(Tensor hidden) => hidden.unflatten(2, _config.NumAttentionHeads, -1).transpose(1, 2);
+}
+
+internal sealed class DebertaV2Attention : Module<Tensor, DebertaV2View, Tensor>
+{
+    private readonly DisentangledSelfAttention self;
+    private readonly BertOutput output;
+
+    public DebertaV2Attention(DebertaV2Config config) : base(nameof(DebertaV2Attention))
+    {
+        (self, output) = (new(config), new(config, config.HiddenSize));
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, DebertaV2View view) => output.call(self.call(hidden, view), hidden);
+}
+
+internal sealed class DebertaV2Layer : Module<Tensor, DebertaV2View, Tensor>
+{
+    private readonly DebertaV2Attention attention;
+    private readonly BertIntermediate intermediate;
+    private readonly BertOutput output;
+
+    public DebertaV2Layer(DebertaV2Config config) : base(nameof(DebertaV2Layer))
+    {
+        (attention, intermediate, output) = (new(config), new(config), new(config, config.IntermediateSize));
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden, DebertaV2View view)
+    {
+        var attended = attention.call(hidden, view);
+        return output.call(intermediate.call(attended), attended);
+    }
+}
+
+internal sealed class DebertaV2Encoder : Module<Tensor, Tensor?, Tensor>
+{
+    private readonly ModuleList<DebertaV2Layer> layer;
+    private readonly Embedding? rel_embeddings;
+    private readonly LayerNorm? LayerNorm;
+    private readonly DebertaV2Config _config;
+
+    public DebertaV2Encoder(DebertaV2Config config) : base(nameof(DebertaV2Encoder))
+    {
+        _config = config;
+        layer = new([.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => new DebertaV2Layer(config))]);
+        if (config.RelativeAttention)
+            rel_embeddings = new(2 * config.Span, config.HiddenSize);
+        if (config.NormsRelativeEmbeddings)
+            LayerNorm = new(config.HiddenSize, config.LayerNormEps);
+        RegisterComponents();
+    }
+
+    /// <param name="attentionMask"><c>[batch, seq]</c>, or null.</param>
+    public override Tensor forward(Tensor hidden, Tensor? attentionMask)
+    {
+        var seen = attentionMask?.to(ScalarType.Bool).unsqueeze(1); // [batch, 1, seq]
+        var view = new DebertaV2View(
+            seen is null ? null : seen.unsqueeze(2) & seen.unsqueeze(3),
+            rel_embeddings is null ? null : Buckets(hidden.size(1), hidden.device),
+            rel_embeddings is null ? null : LayerNorm?.call(rel_embeddings.weight) ?? rel_embeddings.weight);
+        foreach (var block in layer)
+            hidden = block.call(hidden, view);
+        return hidden;
+    }
+
+    /// <summary>Query minus key, <c>[seq, seq]</c>: exact up to half the buckets, then in logarithmic steps up to the farthest.</summary>
+    private Tensor Buckets(long length, Device device)
+    {
+        var positions = arange(length, dtype: ScalarType.Int64, device: device);
+        var relative = positions.unsqueeze(1) - positions;
+        if (_config.PositionBuckets <= 0)
+            return relative;
+        // In float32 and in this order, as the reference computes: a rounding decides where a bucket ends.
+        var middle = _config.PositionBuckets / 2;
+        var distance = relative.abs().clamp(min: middle - 1);
+        var farthest = log(tensor((float)((_config.MaxRelative - 1) / (double)middle), device: device));
+        var steps = ceil(log(distance.to(ScalarType.Float32) / middle) / farthest * (middle - 1)) + middle;
+        return where(distance <= middle, relative.to(ScalarType.Float32), steps * relative.sign()).to(ScalarType.Int64);
+    }
+}
+
+internal sealed class DebertaV2Model : Module<ModelInputs, Tensor>
+{
+    private readonly DebertaV2Embeddings embeddings;
+    private readonly DebertaV2Encoder encoder;
+
+    public DebertaV2Model(DebertaV2Config config) : base(nameof(DebertaV2Model))
+    {
+        (embeddings, encoder) = (new(config), new(config));
+        RegisterComponents();
+    }
+
+    /// <summary><c>[vocabulary, hidden]</c>.</summary>
+    public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
+
+    /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
+    public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), inputs.AttentionMask);
+}
+
+/// <summary>A layer over the first token, <c>[batch, seq, hidden] → [batch, hidden]</c>.</summary>
+internal sealed class ContextPooler : Module<Tensor, Tensor>
+{
+    private readonly Linear dense;
+    private readonly Func<Tensor, Tensor> _activation;
+    private readonly double _dropout;
+
+    public ContextPooler(DebertaV2Config config) : base(nameof(ContextPooler))
+    {
+        dense = new(config.HiddenSize, config.HiddenSize);
+        (_activation, _dropout) = (Activations.Named(config.PoolerHiddenAct), config.PoolerDropout);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden) => _activation(dense.call(functional.dropout(hidden.select(1, 0), _dropout, training)));
+}
+
+public sealed class DebertaV2ForSequenceClassification : PretrainedModel
+{
+    private readonly DebertaV2Model deberta;
+    private readonly ContextPooler pooler;
+    private readonly Linear classifier;
+    private readonly double _dropout;
+
+    public DebertaV2ForSequenceClassification(DebertaV2Config config) : base(config)
+    {
+        (deberta, pooler, classifier) = (new(config), new(config), new(config.HiddenSize, config.Labels.Count));
+        _dropout = config.ClsDropout ?? config.HiddenDropoutProb;
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(deberta);
+
+    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(pooler.call(deberta.call(inputs)), _dropout, training));
+}
+
+public sealed class DebertaV2ForTokenClassification : PretrainedModel
+{
+    private readonly DebertaV2Model deberta;
+    private readonly Linear classifier;
+    private readonly double _dropout;
+
+    public DebertaV2ForTokenClassification(DebertaV2Config config) : base(config)
+    {
+        (deberta, classifier) = (new(config), new(config.HiddenSize, config.Labels.Count));
+        _dropout = config.HiddenDropoutProb;
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(deberta);
+
+    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(deberta.call(inputs), _dropout, training));
+}
+
+public sealed class DebertaV2ForMaskedLM : PretrainedModel
+{
+    private readonly DebertaV2Model deberta;
+    private readonly BertOnlyMLMHead cls;
+
+    public DebertaV2ForMaskedLM(DebertaV2Config config) : base(config)
+    {
+        (deberta, cls) = (new(config), new(config));
+        RegisterComponents();
+    }
+
+    public override string BaseModelPrefix => nameof(deberta);
+
+    public override IReadOnlyDictionary<string, string> StoredCopies { get; } = new Dictionary<string, string>
+    {
+        ["cls.predictions.bias"] = "cls.predictions.decoder.bias",
+        ["deberta.embeddings.word_embeddings.weight"] = "cls.predictions.decoder.weight",
+    };
+
+    public override Tensor forward(ModelInputs inputs) => cls.call(deberta.call(inputs), deberta.WordEmbeddings);
+}

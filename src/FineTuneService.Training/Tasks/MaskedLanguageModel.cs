@@ -1,0 +1,102 @@
+using System.ComponentModel.DataAnnotations;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tokenization;
+
+namespace FineTuneService.Training.Tasks;
+
+/// <summary>Goes on with an encoder's pre-training on texts of a domain: hidden tokens are to be guessed (Gururangan et al. 2020, arXiv:2004.10964).</summary>
+[SpecType("masked-lm")]
+public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
+{
+    /// <summary>Probability with which a token is hidden; at least one of a row always is.</summary>
+    [Range(0.0, 1.0, MinimumIsExclusive = true, MaximumIsExclusive = true)]
+    public double MlmProbability { get; init; } = 0.15;
+
+    /// <summary>Hides all tokens of a word together.</summary>
+    public bool WholeWordMasking { get; init; }
+
+    /// <summary>
+    /// Puts texts one after the other into rows of <c>max_length</c> tokens, so that nothing is padded and nothing cut off; a row may hold parts of several texts, which see each other.
+    /// Default: a text is a row.
+    /// </summary>
+    public bool Packing { get; init; }
+
+    public override ModelHead Head => ModelHead.MaskedLm;
+
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    {
+        if (tokenizer.MaskTokenId is not { } mask)
+            throw new FaultException("/base_model", null, "The tokenizer has no mask token to hide tokens behind.", "Choose a base model that was pre-trained by masking, such as a BERT or RoBERTa.");
+        var seed = arguments.DataSeed ?? arguments.Seed;
+        var length = arguments.MaxLength.Resolved;
+        var reader = new MaskableTextReader(dataset.TextColumn!, tokenizer, Packing ? null : length);
+        var splits = DatasetSplits.Load(dataset, seed, reader.Read);
+        var rule = new MaskingRule(MlmProbability, WholeWordMasking, mask, tokenizer.VocabularySize, seed);
+        var truncated = (splits.Train.Count(text => text.TruncatedTokens > 0), splits.Train.Sum(text => (long)text.TruncatedTokens));
+        return new MaskedLanguageModelTask(splits.Ledgers, truncated, Rows(splits.Train)!, Rows(splits.Validation), Rows(splits.Test));
+
+        MaskedTexts? Rows(IReadOnlyList<MaskableText> texts) => texts.Count == 0 ? null : new(Packing ? MaskableText.Pack(texts, length) : texts, rule, tokenizer.PadTokenId ?? 0);
+    }
+
+    public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
+    {
+        TextColumn = columns.Required("text_column", dataset.TextColumn, "text", "sentence", "content"),
+    };
+
+    public override IEnumerable<string> NeededColumns(DatasetSpec dataset) => new[] { dataset.TextColumn }.OfType<string>();
+
+    public override void Check(DatasetProfile train, DatasetSpec dataset, FaultList faults)
+    {
+        if (train.Columns.FirstOrDefault(column => column.Name == dataset.TextColumn) is { } text)
+            faults.Require(text.Empty < train.Rows, "/dataset/text_column", text.Name, "Every row of this column is empty.", "Name the column with the text.");
+    }
+}
+
+public sealed class MaskedLanguageModelTask(IReadOnlyList<DataLedger> ledgers, (int Rows, long Tokens) truncated, ExampleSet train, ExampleSet? validation, ExampleSet? test) : TrainingTask
+{
+    public const string TokenAccuracy = "mean_token_accuracy";
+
+    public override ExampleSet Train => train;
+
+    public override ExampleSet? Validation => validation;
+
+    public override ExampleSet? Test => test;
+
+    public override (int Rows, long Tokens) Truncated => truncated;
+
+    public override IEnumerable<string> Notes => ledgers.Select(ledger => ledger.ToString());
+
+    public override TaskLoss Loss(PretrainedModel model, Batch batch)
+    {
+        var logits = model.call(batch.Inputs);
+        return new(LanguageModelLoss.Sum(logits, batch.Labels))
+        {
+            Metrics = new Dictionary<string, torch.Tensor> { [TokenAccuracy] = logits.detach().argmax(-1).eq(batch.Labels).sum() },
+        };
+    }
+
+    public override Scorer CreateScorer() => new MaskedTokenScorer(this);
+
+    /// <summary>Means over the hidden tokens; perplexity is the exponential of the mean loss.</summary>
+    private sealed class MaskedTokenScorer(MaskedLanguageModelTask task) : Scorer
+    {
+        private double _loss, _hits, _targets;
+
+        public override void Add(PretrainedModel model, Batch batch)
+        {
+            var sums = task.Loss(model, batch);
+            _loss += sums.Sum.ToDouble();
+            _hits += sums.Metrics[TokenAccuracy].ToDouble();
+            _targets += batch.Targets;
+        }
+
+        public override Scores Compute() => new(new Dictionary<string, double>
+        {
+            ["loss"] = _loss / _targets,
+            ["perplexity"] = Math.Exp(_loss / _targets),
+            [TokenAccuracy] = _hits / _targets,
+        });
+    }
+}

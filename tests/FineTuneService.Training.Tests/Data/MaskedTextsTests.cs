@@ -1,0 +1,93 @@
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Tasks;
+
+namespace FineTuneService.Training.Tests.Data;
+
+public sealed class MaskedTextsTests
+{
+    private const int Mask = 4, Vocabulary = 1000;
+
+    /// <summary>Rows of 50 tokens, two to a word, between two special ones.</summary>
+    private static readonly MaskableText[] Texts = [.. Enumerable.Range(0, 400).Select(row => new MaskableText(
+        [2, .. Enumerable.Range(0, 50).Select(at => 10 + (row * 31 + at * 7) % 900), 3],
+        [-1, .. Enumerable.Range(0, 50).Select(at => at / 2), -1]))];
+
+    [Fact]
+    public void Fifteen_of_a_hundred_are_hidden_and_most_of_them_behind_the_mask()
+    {
+        var (ids, labels) = Collate(Rule());
+
+        var hidden = labels.Index().Where(label => label.Item != LanguageModelLoss.Ignored).ToArray();
+        double Share(Func<(int Index, long Item), bool> of) => (double)hidden.Count(of) / hidden.Length;
+        Assert.Equal(0.15, hidden.Length / (400.0 * 50), 0.01);
+        Assert.Equal(0.8, Share(label => ids[label.Index] == Mask), 0.02);
+        Assert.Equal(0.1, Share(label => ids[label.Index] == label.Item), 0.02);
+        Assert.Equal(0.1, Share(label => ids[label.Index] != Mask && ids[label.Index] != label.Item), 0.02);
+    }
+
+    [Fact]
+    public void Labels_are_the_tokens_that_stood_there_and_special_tokens_stay()
+    {
+        var (ids, labels) = Collate(Rule());
+        var original = Texts.SelectMany(text => text.Ids).ToArray();
+
+        Assert.All(labels.Index(), label => Assert.True(label.Item == LanguageModelLoss.Ignored ? ids[label.Index] == original[label.Index] : label.Item == original[label.Index]));
+        Assert.All(Enumerable.Range(0, 400), row => Assert.Equal((2L, 3L), (ids[row * 52], ids[row * 52 + 51])));
+    }
+
+    [Fact]
+    public void Every_epoch_hides_others_and_the_same_epoch_the_same_whatever_the_batch()
+    {
+        var texts = new MaskedTexts(Texts, Rule(), padding: 0);
+        long[] Labels(int epoch, params int[] rows)
+        {
+            using var batch = texts.Collate(rows, epoch);
+            return batch.Labels.data<long>().ToArray();
+        }
+
+        Assert.Equal(Labels(3, 7, 8, 9)[52..104], Labels(3, 8));
+        Assert.NotEqual(Labels(3, 8), Labels(4, 8));
+        Assert.NotEqual(Labels(3, 8), Labels(3, 9));
+        using var evaluated = texts.Collate([8]);
+        using var again = texts.Collate([8]);
+        Assert.Equal(evaluated.Labels.data<long>().ToArray(), again.Labels.data<long>().ToArray());
+    }
+
+    [Fact]
+    public void Whole_words_are_hidden_together()
+    {
+        var (_, labels) = Collate(Rule(wholeWords: true));
+
+        var pairs = labels.Chunk(52).SelectMany(row => row[1..^1].Chunk(2)).ToArray();
+        Assert.All(pairs, pair => Assert.Equal(pair[0] == LanguageModelLoss.Ignored, pair[1] == LanguageModelLoss.Ignored));
+        Assert.Equal(0.15, pairs.Count(pair => pair[0] != LanguageModelLoss.Ignored) / (double)pairs.Length, 0.015);
+    }
+
+    [Fact]
+    public void A_row_always_has_something_to_guess()
+    {
+        var texts = new MaskedTexts([new([2, 30, 3], [-1, 0, -1])], Rule() with { Probability = 1e-9 }, padding: 0);
+        using var batch = texts.Collate([0]);
+
+        Assert.Equal(1, batch.Targets);
+        Assert.Equal([LanguageModelLoss.Ignored, 30, LanguageModelLoss.Ignored], batch.Labels.data<long>().ToArray());
+    }
+
+    [Fact]
+    public void Packing_loses_no_token_and_keeps_words_apart()
+    {
+        var rows = MaskableText.Pack([new([2, 10, 11, 3], [-1, 0, 0, -1]), new([2, 12, 13, 3], [-1, 0, 1, -1])], 3);
+
+        Assert.Equal([2, 10, 11, 3, 2, 12, 13, 3], rows.SelectMany(row => row.Ids));
+        Assert.Equal([-1, 0, 0, -1, -1, 1, 2, -1], rows.SelectMany(row => row.Words));
+        Assert.Equal([3, 3, 2], rows.Select(row => row.Ids.Length));
+    }
+
+    private static MaskingRule Rule(bool wholeWords = false) => new(0.15, wholeWords, Mask, Vocabulary, Seed: 42);
+
+    private static (long[] Ids, long[] Labels) Collate(MaskingRule rule)
+    {
+        using var batch = new MaskedTexts(Texts, rule, padding: 0).Collate([.. Enumerable.Range(0, Texts.Length)], epoch: 0);
+        return (batch.Inputs.InputIds.data<long>().ToArray(), batch.Labels.data<long>().ToArray());
+    }
+}
