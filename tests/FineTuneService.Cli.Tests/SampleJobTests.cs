@@ -94,7 +94,7 @@ public sealed partial class SampleJobTests : IDisposable
         spec["training"]!["max_steps"] = steps;
         spec["training"]!["logging_steps"] = 1;
         if (saveSteps > 0)
-            (spec["training"]!["save_strategy"], spec["training"]!["save_steps"], spec["training"]!["eval_strategy"]) = ("steps", saveSteps, "no");
+            (spec["training"]!["save_strategy"], spec["training"]!["save_steps"], spec["training"]!["save_total_limit"], spec["training"]!["eval_strategy"]) = ("steps", saveSteps, 9, "no");
         File.WriteAllText(_run.Job, spec.ToJsonString());
         var (exitCode, _, error) = await Finetune.Run("train", _run.Path);
         Assert.True(exitCode == TrainerExit.Succeeded, error);
