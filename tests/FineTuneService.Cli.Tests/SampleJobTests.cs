@@ -5,7 +5,7 @@ using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Tests;
 
-/// <summary>The jobs in samples/jobs, shortened to a few steps, on the rows that they name.</summary>
+/// <summary>The jobs in samples/jobs, shortened to a few steps, on the first of the rows that they name.</summary>
 public sealed partial class SampleJobTests : IDisposable
 {
     private readonly RunFolder _run = new(Directory.CreateTempSubdirectory("finetune-sample-").FullName);
@@ -89,15 +89,23 @@ public sealed partial class SampleJobTests : IDisposable
 
     private async Task Train(string job, int steps, int saveSteps = 0)
     {
-        var spec = JsonNode.Parse(Placeholder().Replace(File.ReadAllText(Path.Combine(Finetune.Samples, "jobs", job + ".json")), match => Path.Combine(Finetune.Samples, match.Groups[1].Value)))!;
+        var spec = JsonNode.Parse(Placeholder().Replace(File.ReadAllText(Path.Combine(Finetune.Samples, "jobs", job + ".json")), match => Cut(match.Groups[1].Value)))!;
         spec["base_model"] = Path.Combine(Finetune.Samples, "models", spec["base_model"]!.GetValue<string>());
         spec["training"]!["max_steps"] = steps;
         spec["training"]!["logging_steps"] = 1;
         if (saveSteps > 0)
-            (spec["training"]!["save_strategy"], spec["training"]!["save_steps"], spec["training"]!["eval_strategy"]) = ("steps", saveSteps, "no");
+            (spec["training"]!["save_strategy"], spec["training"]!["save_steps"], spec["training"]!["save_total_limit"], spec["training"]!["eval_strategy"]) = ("steps", saveSteps, 9, "no");
         File.WriteAllText(_run.Job, spec.ToJsonString());
         var (exitCode, _, error) = await Finetune.Run("train", _run.Path);
         Assert.True(exitCode == TrainerExit.Succeeded, error);
+    }
+
+    /// <summary>The first rows of a sample file, in the run's folder.</summary>
+    private string Cut(string sample)
+    {
+        var copy = Path.Combine(_run.Path, Path.GetFileName(sample));
+        File.WriteAllLines(copy, File.ReadLines(Path.Combine(Finetune.Samples, sample)).Take(sample.Contains("train", StringComparison.Ordinal) ? 1000 : 64));
+        return copy;
     }
 
     private string Architecture(int step) => JsonNode.Parse(File.ReadAllText(Path.Combine(_run.Checkpoint(step), "config.json")))!["architectures"]![0]!.GetValue<string>();
