@@ -194,11 +194,11 @@ public sealed class JobsTests(Api api)
         Assert.Empty((await api.Get($"/jobs/{id}/samples"))["data"]!.AsArray());
         var file = api.Storage.Run(id).Samples;
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
-        await File.WriteAllTextAsync(file, """{"name":"text","tokens":[{"id":1,"token":"<s>","weight":0},{"id":7,"token":"Hi","weight":1}]}""" + "\n", Api.Cancel);
+        await File.WriteAllTextAsync(file, """{"name":"text","tokens":[{"id":1,"token":"BOS","weight":0},{"id":7,"token":"Hi","weight":1}]}""" + "\n", Api.Cancel);
 
         var sample = Assert.Single((await api.Get($"/jobs/{id}/samples"))["data"]!.AsArray())!;
 
-        Assert.Equal("""[{"id":1,"token":"<s>","weight":0},{"id":7,"token":"Hi","weight":1}]""", sample["tokens"]!.ToJsonString());
+        Assert.Equal("""[{"id":1,"token":"BOS","weight":0},{"id":7,"token":"Hi","weight":1}]""", sample["tokens"]!.ToJsonString());
     }
 
     [Theory]
