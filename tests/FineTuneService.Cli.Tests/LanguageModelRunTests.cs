@@ -39,7 +39,7 @@ public sealed class LanguageModelRunTests
         Assert.True(exitCode == TrainerExit.Succeeded, error);
 
         using var broken = Run(task, data);
-        foreach (var step in new[] { 2, 7, 13 })
+        foreach (var step in new[] { 2, 7 })
         {
             using var process = Finetune.Start("train", broken.Folder.Path);
             await broken.WaitFor(happened => happened is StepLogged && happened.Step >= step);

@@ -1,5 +1,4 @@
 using FineTuneService.Training.Data;
-using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Data;

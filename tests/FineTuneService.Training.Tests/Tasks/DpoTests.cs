@@ -1,7 +1,6 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
-using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
