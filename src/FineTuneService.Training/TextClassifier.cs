@@ -17,15 +17,15 @@ public sealed class TextClassifier : IDisposable
     private readonly Tokenizer _tokenizer;
     private readonly Device _device;
 
-    /// <exception cref="FaultException">When the folder holds no classifier: a head drawn at random would answer, and mean nothing.</exception>
-    public TextClassifier(string folder, Device device)
+    /// <param name="folder">A whole model, or an adapter.</param>
+    /// <param name="baseFolder">Of an adapter whose base is not found by itself.</param>
+    /// <exception cref="FaultException">When the folder holds no classifier.</exception>
+    public TextClassifier(string folder, Device device, string? baseFolder = null)
     {
         _device = device;
-        _tokenizer = Tokenizer.Load(folder);
-        _model = PretrainedConfig.Read(folder).Create(ModelHead.SequenceClassification);
-        var loaded = PretrainedFolder.LoadWeights(folder, _model, seed: 0);
-        if (loaded.NewKeys.Count > 0)
-            throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "This model has no trained classification head.", "Fine-tune it for text-classification first, or give a checkpoint of such a job.");
+        var opened = FineTunedFolder.Open(folder, baseFolder);
+        _tokenizer = Tokenizer.Load(opened.TokenizerFolder);
+        _model = opened.Load(ModelHead.SequenceClassification);
         _model.to(device);
         _model.eval();
     }

@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
@@ -35,13 +36,13 @@ public sealed class TrainingRun : IDisposable
         foreach (var note in task.Notes)
             emit(new Noted { Level = "info", Code = "data", Message = note });
         var model = task.Configure(config).Create(taskConfig.Head);
-        var loaded = PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed);
-        if (loaded.NewKeys.Count > 0)
-            emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });
+        var weights = ((TrainingMethodConfig)spec.Method!).Prepare(model, taskConfig.Head, spec.BaseModel, spec.Training.Seed);
+        if (weights.NewKeys.Count > 0)
+            emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", weights.NewKeys)}." });
         model.to(device);
 
         var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
-        var checkpoint = new Checkpoint(folder, [.. tokenizer.Files.Select(file => Path.Combine(spec.BaseModel, file))]);
+        var checkpoint = new Checkpoint(folder, weights, [.. tokenizer.Files.Select(file => Path.Combine(spec.BaseModel, file))]);
         var trainer = new Trainer(new(
             model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
         return new(trainer, model, optimizer);
@@ -57,6 +58,7 @@ public sealed class TrainingRun : IDisposable
     private static JobSpec InFolder(JobSpec spec, string folder) => spec with
     {
         BaseModel = Path.Combine(folder, spec.BaseModel),
+        Method = ((TrainingMethodConfig?)spec.Method)?.InFolder(folder),
         Dataset = spec.Dataset with
         {
             Train = Path.Combine(folder, spec.Dataset.Train),

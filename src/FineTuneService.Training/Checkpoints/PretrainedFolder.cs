@@ -50,8 +50,11 @@ public static class PretrainedFolder
     public static void Save(string folder, PretrainedModel model)
     {
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.state_dict().Select(entry => (entry.Key, entry.Value)));
-        File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.Architecture).ToJsonString(SnakeCaseJson.Indented));
+        SaveConfig(folder, model);
     }
+
+    public static void SaveConfig(string folder, PretrainedModel model) =>
+        File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.Architecture).ToJsonString(SnakeCaseJson.Indented));
 
     /// <summary>The names under which a tensor may stand in a file: with and without the base model's prefix, and TensorFlow's old norm names.</summary>
     private static IEnumerable<string> Spellings(string key, string prefix)

@@ -1,22 +1,33 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
-using TorchSharp.Modules;
 
 namespace FineTuneService.Training.Models.Layers;
 
-/// <summary>y = x·Wᵀ + b, <c>[…, in] → […, out]</c>. The leaf that methods replace or extend; weights start empty, see <see cref="PretrainedModel.InitializeWeights"/>.</summary>
-public sealed class Linear : Module<Tensor, Tensor>
+/// <summary>y = x·Wᵀ + b, <c>[…, in] → […, out]</c>. Weights start empty, see <see cref="PretrainedModel.InitializeWeights"/>.</summary>
+public sealed class Linear : AdaptableLayer
 {
     internal readonly Parameter weight; // [out, in]
     internal readonly Parameter? bias;  // [out]
 
     public Linear(long inFeatures, long outFeatures, bool bias = true) : base(nameof(Linear))
     {
+        (InFeatures, OutFeatures) = (inFeatures, outFeatures);
         weight = Parameter(empty(outFeatures, inFeatures));
         if (bias)
             this.bias = Parameter(empty(outFeatures));
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => functional.linear(input, weight, bias);
+    public override long InFeatures { get; }
+
+    public override long OutFeatures { get; }
+
+    internal override Tensor Matrix => weight;
+
+    internal override Tensor? Bias => bias;
+
+    protected override Tensor Base(Tensor input) => functional.linear(input, weight, bias);
+
+    internal override Tensor Multiply(Tensor input) => functional.linear(input, weight);
 }
