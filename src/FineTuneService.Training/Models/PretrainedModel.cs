@@ -1,3 +1,4 @@
+using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -46,7 +47,7 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     public virtual bool IsNewForTask(string key) => !key.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal);
 
     /// <summary>Weights in all, however they are stored.</summary>
-    public long ParameterCount => parameters().Sum(parameter => parameter.numel());
+    public long ParameterCount => parameters().Sum(parameter => parameter.numel()) + modules().OfType<AdaptableLayer>().Sum(layer => layer.Quantized?.Count ?? 0);
 
     /// <summary>
     /// Sets the tensors of <paramref name="keys"/> as transformers does: matrices from N(0, initializer_range), biases 0, norm weights 1, padding rows 0.

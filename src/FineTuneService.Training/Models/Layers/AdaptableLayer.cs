@@ -20,6 +20,14 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
 
     internal abstract Tensor? Bias { get; }
 
+    /// <summary>The frozen weight in four bits, once <see cref="Quantize"/> was called.</summary>
+    internal Nf4Matrix? Quantized { get; private set; }
+
+    internal virtual bool CanQuantize => false;
+
+    /// <summary>Type in which a quantised weight is multiplied.</summary>
+    protected ScalarType ComputeType { get; private set; }
+
     /// <summary>PEFT's <c>fan_in_fan_out</c>: the weight lies as <c>[in, out]</c>.</summary>
     internal virtual bool IsStoredInByOut => false;
 
@@ -41,6 +49,19 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
         foreach (var (name, factor) in Update.Factors)
             register_module(name, factor);
     }
+
+    /// <summary>Puts a packed matrix, <c>[out, in]</c>, in place of the weight, which is gone with its memory.</summary>
+    internal void Quantize(Nf4Matrix matrix, ScalarType computeType)
+    {
+        var weight = get_parameter("weight");
+        ConditionallyRegisterParameter("weight", (TorchSharp.Modules.Parameter?)null);
+        weight?.Dispose();
+        (Quantized, ComputeType) = (matrix, computeType);
+        register_module("quantized", matrix);
+    }
+
+    /// <summary>A stored weight as <c>[out, in]</c>.</summary>
+    internal Tensor AsOutByIn(Tensor stored) => IsStoredInByOut ? stored.t() : stored;
 
     /// <summary>Takes the update away, as if there had never been one; what was merged stays merged.</summary>
     public void Detach()

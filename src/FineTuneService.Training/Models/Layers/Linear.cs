@@ -23,11 +23,19 @@ public sealed class Linear : AdaptableLayer
 
     public override long OutFeatures { get; }
 
-    internal override Tensor Matrix => weight;
+    internal override Tensor Matrix => Quantized?.Dequantize() ?? weight;
 
     internal override Tensor? Bias => bias;
 
-    protected override Tensor Base(Tensor input) => functional.linear(input, weight, bias);
+    internal override bool CanQuantize => true;
 
-    internal override Tensor Multiply(Tensor input) => functional.linear(input, weight);
+    protected override Tensor Base(Tensor input)
+    {
+        if (Quantized is null)
+            return functional.linear(input, weight, bias);
+        var product = Multiply(input);
+        return bias is null ? product : product + bias;
+    }
+
+    internal override Tensor Multiply(Tensor input) => Quantized?.Multiply(input, ComputeType) ?? functional.linear(input, weight);
 }

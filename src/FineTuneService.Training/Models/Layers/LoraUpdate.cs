@@ -38,7 +38,7 @@ public sealed class LoraUpdate
     {
         using var _ = no_grad();
         (_layer, _scaling, _dropout) = (layer, scaling, dropout);
-        var device = layer.Matrix.device;
+        var device = layer.Quantized?.Device ?? layer.Matrix.device;
         (_a, _b) = (new(rank, layer.InFeatures, device), new(layer.OutFeatures, rank, device));
         layer.Initialize(_a.weight, _b.weight, generator);
         if (!dora)
@@ -83,6 +83,8 @@ public sealed class LoraUpdate
     {
         if (IsMerged)
             return;
+        if (_layer.Quantized is not null)
+            throw new InvalidOperationException("Merging into four bits would round the update away: merge into the unquantised base.");
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         if (_magnitude is not null)
