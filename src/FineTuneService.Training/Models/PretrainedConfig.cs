@@ -24,6 +24,9 @@ public abstract record PretrainedConfig
     [JsonIgnore]
     public abstract int MaxLength { get; }
 
+    /// <summary>What a <see cref="Layers.KeyValueCache"/> holds stays true for a longer text only as long as this number does not change.</summary>
+    public virtual long CacheRegime(long length) => 0;
+
     /// <summary>config.json as it was read, so that what we do not know survives a round trip.</summary>
     [JsonIgnore]
     public JsonObject Source { get; private init; } = [];

@@ -16,11 +16,31 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
     /// <summary><c>[batch, seq]</c>, int64: which of the documents packed into a row a token belongs to; attention never leaves its document. Null when a row is one document.</summary>
     public Tensor? DocumentIds { get; init; }
 
+    /// <summary>What was read before these tokens, for generation: <see cref="AttentionMask"/> then covers it too, <c>[batch, past + seq]</c>. Null: nothing was.</summary>
+    public KeyValueCache? Cache { get; init; }
+
+    /// <summary>Of how many tokens at the end a causal model gives logits; 0: of all.</summary>
+    public int LogitsToKeep { get; init; }
+
     public ModelInputs To(Device device) => new(InputIds.to(device), AttentionMask?.to(device), TokenTypeIds?.to(device))
     {
         PositionIds = PositionIds?.to(device),
         DocumentIds = DocumentIds?.to(device),
+        Cache = Cache,
+        LogitsToKeep = LogitsToKeep,
     };
+
+    /// <summary>The hidden states whose logits are wanted, <c>[batch, seq, hidden] → [batch, kept, hidden]</c>.</summary>
+    public Tensor Kept(Tensor hidden) => LogitsToKeep == 0 ? hidden : hidden[.., ^LogitsToKeep..];
+
+    /// <summary>The hidden state of each row's last token that is not padding, <c>[batch, seq, hidden] → [batch, hidden]</c>; found by the padding id, as transformers does, else by the mask.</summary>
+    public Tensor LastToken(Tensor hidden, int? padTokenId)
+    {
+        var (rows, length) = (hidden.size(0), hidden.size(1));
+        var real = padTokenId is { } padding ? InputIds.ne(padding) : AttentionMask ?? ones_like(InputIds);
+        var last = (real * arange(length, device: hidden.device)).argmax(1); // [batch]
+        return hidden[arange(rows, dtype: ScalarType.Int64, device: hidden.device), last];
+    }
 
     public void Dispose()
     {
@@ -65,8 +85,8 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     {
         if (name == "bias")
             parameter.zero_();
-        else if (module is LayerNorm)
-            parameter.fill_(1);
+        else if (module is LayerNorm or RmsNorm)
+            parameter.fill_(module is RmsNorm { AroundOne: true } ? 0 : 1);
         else
             parameter.normal_(0, config.InitializerRange, generator);
         if (module is Embedding { PaddingIndex: { } padding })

@@ -12,6 +12,9 @@ internal static class TorchScript
         def embedding(weight, ids, padding_idx: int):
             return torch.embedding(weight, ids, padding_idx)
 
+        def rms_norm(input, weight, eps: float):
+            return torch.rms_norm(input, weight.shape, weight, eps)
+
         def global_norm(grads: List[Tensor]):
             return torch.linalg_vector_norm(torch.stack(torch._foreach_norm(grads, 2.0)))
 
@@ -30,6 +33,9 @@ internal static class TorchScript
 
     /// <summary>Rows of <paramref name="weight"/>; row <paramref name="paddingIndex"/> (−1: none) takes no gradient.</summary>
     public static Tensor Embedding(Tensor weight, Tensor ids, int paddingIndex) => Functions.invoke<Tensor>("embedding", weight, ids, paddingIndex);
+
+    /// <summary><paramref name="input"/> over its root mean square in the last dimension, times <paramref name="weight"/> of that dimension.</summary>
+    public static Tensor RmsNorm(Tensor input, Tensor weight, double epsilon) => Functions.invoke<Tensor>("rms_norm", input, weight, epsilon);
 
     /// <summary>L2 norm over all tensors together, a scalar on their device.</summary>
     public static Tensor GlobalNorm(Tensor[] tensors) => Functions.invoke<Tensor>("global_norm", (object)tensors);

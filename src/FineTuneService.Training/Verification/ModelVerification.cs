@@ -91,13 +91,16 @@ public static class ModelVerification
     {
         model.train();
         using var optimizer = new AdamW(model.named_parameters(), golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
-        var step = new TrainingStep(model, (net, batch) => new(goldenLoss.Sum(net.call(batch.Inputs), batch)), optimizer, golden.MaxGradNorm);
+        // The reference takes the mean of the micro-batches' means; a step here divides by all targets together, which is the same only where they have equally many.
+        var share = 1.0;
+        var step = new TrainingStep(model, (net, batch) => new(goldenLoss.Sum(net.call(batch.Inputs), batch) * (share / batch.Targets)), optimizer, golden.MaxGradNorm);
         double loss = 0, norm = 0;
         var next = 0;
         for (var done = 0; done < golden.Steps; done++)
         {
             using var scope = NewDisposeScope();
             Batch[] micro = [.. Enumerable.Range(0, golden.GradientAccumulationSteps).Select(_ => batches[next++ % batches.Length])];
+            share = micro.Average(batch => batch.Targets);
             var rate = golden.Lr * LearningRates.Factor(LearningRateSchedule.Linear, done, golden.WarmupSteps, golden.Steps);
             var result = step.Run(micro, rate);
             loss = Math.Max(loss, Math.Abs(result[TrainingStep.Loss].ToDouble() - golden.Loss[done]));

@@ -9,14 +9,48 @@ public static class Attention
     /// <param name="query"><c>[batch, seq, hidden]</c>, as are <paramref name="key"/>, <paramref name="value"/> and the result.</param>
     /// <param name="mask">True where a key may be seen, <c>[batch, 1, 1, seq]</c>; null when all may.</param>
     /// <param name="dropout">Probability with which an attention weight is dropped; 0 outside training.</param>
-    public static Tensor Bidirectional(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask, double dropout)
+    public static Tensor Bidirectional(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask, double dropout) =>
+        Join(functional.scaled_dot_product_attention(Split(query, heads), Split(key, heads), Split(value, heads), mask, dropout));
+
+    /// <summary>Attention to what came before, as far as <paramref name="context"/> and <paramref name="window"/> allow.</summary>
+    /// <param name="query"><c>[batch, heads, seq, head]</c>.</param>
+    /// <param name="key"><c>[batch, key heads, past + seq, head]</c>, as is <paramref name="value"/>: each serves heads / key heads queries (Ainslie et al. 2023, arXiv:2305.13245).</param>
+    /// <param name="window">How many tokens a token sees, itself among them; null: all.</param>
+    /// <param name="scale">Factor of the scores.</param>
+    /// <param name="softcap">Bound that tanh puts on the scores (Gemma 2, arXiv:2408.00118); null: none. No kernel of libtorch knows it.</param>
+    /// <returns><c>[batch, seq, heads · head]</c>.</returns>
+    public static Tensor Causal(
+        Tensor query, Tensor key, Tensor value, AttentionContext context, int? window, double scale, double dropout, double? softcap = null)
     {
-        var context = functional.scaled_dot_product_attention(Split(query, heads), Split(key, heads), Split(value, heads), mask, dropout);
-        return context.transpose(1, 2).flatten(2); // [batch, heads, seq, head] → [batch, seq, hidden]
+        var (heads, groups, length) = (query.size(1), query.size(1) / key.size(1), query.size(2));
+        if (groups > 1 && length == 1)
+            query = query.unflatten(1, key.size(1), groups).squeeze(3); // One token: its heads stand as rows before their common key, and nothing is copied.
+        else if (groups > 1)
+            (key, value) = (Repeat(key, groups), Repeat(value, groups));
+        Tensor attended;
+        if (softcap is { } bound)
+        {
+            var scores = tanh(matmul(query, key.transpose(2, 3)) * (scale / bound)) * bound; // [batch, heads, seq, past + seq]
+            var weights = functional.softmax(scores.masked_fill(context.ExplicitMask(window).logical_not(), double.NegativeInfinity), -1, ScalarType.Float32);
+            attended = matmul(functional.dropout(weights.to(query.dtype), dropout, training: dropout > 0), value);
+        }
+        else
+        {
+            var natural = Math.Sqrt(query.size(3)); // The kernel divides by this.
+            var scaled = Math.Abs(scale * natural - 1) < 1e-12 ? query : query * (scale * natural);
+            attended = functional.scaled_dot_product_attention(scaled, key, value, context.Mask(window), dropout, context.IsCausal(window));
+        }
+        return length == 1 ? attended.reshape(attended.size(0), 1, -1) : Join(attended);
     }
 
     /// <summary>The mask of a padded batch: <c>[batch, seq]</c> of 1 and 0 to <c>[batch, 1, 1, seq]</c> of booleans.</summary>
     public static Tensor? PaddingMask(Tensor? attentionMask) => attentionMask?.to(ScalarType.Bool).unsqueeze(1).unsqueeze(1);
 
-    private static Tensor Split(Tensor hidden, long heads) => hidden.unflatten(2, heads, -1).transpose(1, 2); // [batch, heads, seq, head]
+    /// <summary><c>[batch, seq, heads · head] → [batch, heads, seq, head]</c>.</summary>
+    public static Tensor Split(Tensor hidden, long heads) => hidden.unflatten(2, heads, -1).transpose(1, 2);
+
+    private static Tensor Join(Tensor attended) => attended.transpose(1, 2).flatten(2); // [batch, heads, seq, head] → [batch, seq, heads · head]
+
+    private static Tensor Repeat(Tensor heads, long times) =>
+        heads.unsqueeze(2).expand(-1, -1, times, -1, -1).flatten(1, 2); // [batch, key heads, seq, head] → [batch, heads, seq, head]
 }

@@ -1,0 +1,200 @@
+using System.Text.Json.Serialization;
+using FineTuneService.Training.Models.Layers;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace FineTuneService.Training.Models;
+
+/// <summary>
+/// What the families after Llama have in common: rotary positions, RMS norms, shared key heads, and the names in their files.
+/// A family says what its layers are and where it differs.
+/// </summary>
+public abstract record DecoderConfig : PretrainedConfig
+{
+    public required int HiddenSize { get; init; }
+    public required int IntermediateSize { get; init; }
+    public required int NumHiddenLayers { get; init; }
+    public required int NumAttentionHeads { get; init; }
+    public int? NumKeyValueHeads { get; init; }
+    public int? HeadDim { get; init; }
+    public string HiddenAct { get; init; } = "silu";
+    public required int MaxPositionEmbeddings { get; init; }
+    public double RmsNormEps { get; init; } = 1e-6;
+    public bool TieWordEmbeddings { get; init; }
+    public double AttentionDropout { get; init; }
+    public double? ClassifierDropout { get; init; }
+    public RopeParameters? RopeParameters { get; init; }
+    public RopeParameters? RopeScaling { get; init; }
+    public double? RopeTheta { get; init; }
+    public double? PartialRotaryFactor { get; init; }
+
+    /// <summary>What transformers' class names begin with.</summary>
+    [JsonIgnore]
+    public abstract string Family { get; }
+
+    [JsonIgnore]
+    public int HeadSize => HeadDim ?? HiddenSize / NumAttentionHeads;
+
+    [JsonIgnore]
+    public int KeyValueHeads => NumKeyValueHeads ?? NumAttentionHeads;
+
+    /// <summary><see cref="RopeParameters"/>, with what older files keep outside of it.</summary>
+    [JsonIgnore]
+    public virtual RopeParameters Rope
+    {
+        get
+        {
+            var rope = RopeScaling ?? RopeParameters ?? new();
+            return rope with { RopeTheta = rope.RopeTheta ?? RopeTheta, PartialRotaryFactor = rope.PartialRotaryFactor ?? PartialRotaryFactor };
+        }
+    }
+
+    public override int MaxLength => Rope.MaxLength(MaxPositionEmbeddings);
+
+    /// <summary>Factor of the embeddings.</summary>
+    [JsonIgnore]
+    public virtual double EmbeddingScale => 1;
+
+    /// <summary>Bound that tanh puts on the logits of the next token; null: none.</summary>
+    [JsonIgnore]
+    public virtual double? LogitSoftcap => null;
+
+    /// <summary>How many tokens a token sees in this layer; null: all.</summary>
+    public virtual int? Window(int layer) => null;
+
+    internal abstract Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer);
+
+    internal virtual RmsNorm CreateNorm() => new(HiddenSize, RmsNormEps);
+
+    internal RotaryEmbedding CreateRotary()
+    {
+        Rope.Validate(HeadSize);
+        return new(Rope, HeadSize, MaxPositionEmbeddings);
+    }
+
+    /// <summary>Llama's attention for this layer; families change a part of it.</summary>
+    internal RotaryAttentionOptions Attention(int layer) => new()
+    {
+        Layer = layer,
+        Hidden = HiddenSize,
+        Heads = NumAttentionHeads,
+        KeyValueHeads = KeyValueHeads,
+        HeadDim = HeadSize,
+        Window = Window(layer),
+        Dropout = AttentionDropout,
+    };
+
+    public override long CacheRegime(long length) => CreateRotary().Regime(length);
+
+    public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
+    {
+        [ModelHead.CausalLm] = () => new DecoderForCausalLm(this),
+        [ModelHead.SequenceClassification] = () => new DecoderForSequenceClassification(this),
+        [ModelHead.TokenClassification] = () => new DecoderForTokenClassification(this),
+    };
+}
+
+/// <summary>Embeddings, layers, norm.</summary>
+internal sealed class DecoderModel : Module<ModelInputs, Tensor>
+{
+    internal readonly Embedding embed_tokens;
+    private readonly ModuleList<Module<Tensor, AttentionContext, Tensor>> layers;
+    private readonly RmsNorm norm;
+    private readonly RotaryEmbedding _rotary;
+    private readonly double _scale;
+
+    public DecoderModel(DecoderConfig config) : base(nameof(DecoderModel))
+    {
+        embed_tokens = new(config.VocabSize, config.HiddenSize, config.PadTokenId);
+        layers = new([.. Enumerable.Range(0, config.NumHiddenLayers).Select(config.CreateLayer)]);
+        norm = config.CreateNorm();
+        (_rotary, _scale) = (config.CreateRotary(), config.EmbeddingScale);
+        RegisterComponents();
+    }
+
+    /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var context = new AttentionContext(inputs, _rotary);
+        var hidden = embed_tokens.call(inputs.InputIds);
+        if (_scale != 1)
+            hidden *= _scale;
+        foreach (var layer in layers)
+            hidden = layer.call(hidden, context);
+        return norm.call(hidden);
+    }
+}
+
+/// <summary>The next token's logits. Tied: the embedding is the head, and is stored once.</summary>
+public sealed class DecoderForCausalLm : PretrainedModel
+{
+    private readonly DecoderModel model;
+    private readonly Linear? lm_head;
+    private readonly DecoderConfig _config;
+
+    public DecoderForCausalLm(DecoderConfig config) : base(config)
+    {
+        _config = config;
+        model = new(config);
+        if (!config.TieWordEmbeddings)
+            lm_head = new(config.HiddenSize, config.VocabSize, bias: false);
+        RegisterComponents();
+    }
+
+    public override string Architecture => $"{_config.Family}ForCausalLM";
+
+    public override string BaseModelPrefix => nameof(model);
+
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var hidden = inputs.Kept(model.call(inputs));
+        var logits = lm_head?.call(hidden) ?? functional.linear(hidden, model.embed_tokens.weight);
+        return _config.LogitSoftcap is { } bound ? tanh(logits / bound) * bound : logits;
+    }
+}
+
+/// <summary>A projection of the last token that is not padding.</summary>
+public sealed class DecoderForSequenceClassification : PretrainedModel
+{
+    private readonly DecoderModel model;
+    private readonly Linear score;
+    private readonly DecoderConfig _config;
+
+    public DecoderForSequenceClassification(DecoderConfig config) : base(config)
+    {
+        _config = config;
+        model = new(config);
+        score = new(config.HiddenSize, config.Labels.Count, bias: false);
+        RegisterComponents();
+    }
+
+    public override string Architecture => $"{_config.Family}ForSequenceClassification";
+
+    public override string BaseModelPrefix => nameof(model);
+
+    public override Tensor forward(ModelInputs inputs) => score.call(inputs.LastToken(model.call(inputs), _config.PadTokenId));
+}
+
+/// <summary>A projection of every token.</summary>
+public sealed class DecoderForTokenClassification : PretrainedModel
+{
+    private readonly DecoderModel model;
+    private readonly Linear score;
+    private readonly DecoderConfig _config;
+
+    public DecoderForTokenClassification(DecoderConfig config) : base(config)
+    {
+        _config = config;
+        model = new(config);
+        score = new(config.HiddenSize, config.Labels.Count);
+        RegisterComponents();
+    }
+
+    public override string Architecture => $"{_config.Family}ForTokenClassification";
+
+    public override string BaseModelPrefix => nameof(model);
+
+    public override Tensor forward(ModelInputs inputs) =>
+        score.call(functional.dropout(model.call(inputs), _config.ClassifierDropout ?? 0.1, training));
+}
