@@ -51,6 +51,8 @@ internal sealed class RunJob(
         Directory.CreateDirectory(folder.Path);
         var spec = JsonNode.Parse(job.Spec)!.AsObject();
         spec["base_model"] = Path.Combine(storage.ModelsDirectory, spec["base_model"]!.GetValue<string>());
+        if (spec["method"]?["adapter"]?.GetValue<string>() is { } adapter)
+            spec["method"]!["adapter"] = Path.Combine(storage.ModelsDirectory, adapter);
         var dataset = spec["dataset"]!.AsObject();
         await using var db = await databases.CreateDbContextAsync(cancel);
         foreach (var split in new[] { "train", "validation", "test" })

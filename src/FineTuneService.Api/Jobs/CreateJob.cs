@@ -6,6 +6,7 @@ using FineTuneService.Api.Paging;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -24,6 +25,7 @@ public static class CreateJob
         if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
             throw new FaultException([.. faults.All]);
         var model = FindModel(spec.BaseModel, storage, faults);
+        CheckAdapter(spec.Method, storage, faults);
         var train = await FindDataset(db, spec.Dataset.Train, "/dataset/train", faults, cancel);
         var validation = await FindDataset(db, spec.Dataset.Validation, "/dataset/validation", faults, cancel);
         var test = await FindDataset(db, spec.Dataset.Test, "/dataset/test", faults, cancel);
@@ -84,6 +86,17 @@ public static class CreateJob
         else if (!model.Supported)
             faults.Add("/base_model", name, $"This model cannot be used. {model.WhyNot}", "Choose another of GET /base-models, or mend its folder.");
         return model;
+    }
+
+    /// <summary>A job names an adapter as it names its base model; it never names a path.</summary>
+    private static void CheckAdapter(MethodConfig? method, StorageSettings storage, FaultList faults)
+    {
+        if (method is not LoraConfig { Adapter: { } adapter })
+            return;
+        var known = BaseModelFolder.Adapters(storage).ToList();
+        faults.Require(
+            known.Contains(adapter), "/method/adapter", adapter, "There is no such adapter.",
+            known.Count == 0 ? "Put its folder beside the base models first." : $"Choose one of: {string.Join(", ", known)}.");
     }
 
     private static async Task<Dataset?> FindDataset(FineTuneDb db, string? name, string pointer, FaultList faults, CancellationToken cancel)

@@ -44,7 +44,7 @@ public sealed class LoraAdapter : TrainedWeights
                 LoraBias.LoraOnly => adapted.Any(layer => name == layer + "bias"),
                 _ => false,
             };
-        var description = new AdapterFolder(config with { TargetModules = targets.TargetModules, ModulesToSave = targets.ModulesToSave }, baseName, head)
+        var description = new AdapterFolder(config with { TargetModules = targets.TargetModules, ModulesToSave = targets.ModulesToSave is [] ? null : targets.ModulesToSave }, baseName, head)
         {
             FanInFanOut = targets.Layers.Any(target => target.Layer.IsStoredInByOut),
         };

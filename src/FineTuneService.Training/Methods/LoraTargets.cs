@@ -40,6 +40,11 @@ internal sealed partial record LoraTargets(IReadOnlyList<LoraTarget> Layers, One
         if (found.Count == 0)
             faults.Add("/method/target_modules", config.TargetModules, "No layer of this model has such a name.", $"Its layers are: {string.Join(", ", candidates.Select(layer => Ending(layer.Name)).Distinct())}.");
 
+        // Who changes such an embedding in place, as merging does, changes the head as well, which training did not.
+        var isTied = head is ModelHead.CausalLm or ModelHead.MaskedLm && !layers.Any(layer => IsOutput(model, layer));
+        foreach (var (name, layer) in found.Where(layer => isTied && layer.Layer is Embedding && layer.Layer.InFeatures == model.Config.VocabSize))
+            faults.Add("/method/target_modules", name, "This embedding is the model's output layer too: an update of the one cannot be merged without changing the other.", "Adapt other modules.");
+
         var chosen = found.Select(layer => new LoraTarget(
             layer.Name, layer.Layer, Of(config.RankPattern, layer.Name, config.R), Of(config.AlphaPattern, layer.Name, config.LoraAlpha))).ToList();
         foreach (var group in chosen.Where(target => target.Rank > Math.Min(target.Layer.InFeatures, target.Layer.OutFeatures)).GroupBy(target => Ending(target.Name)))
