@@ -21,9 +21,9 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
     internal abstract Tensor? Bias { get; }
 
     /// <summary>The frozen weight in four bits, once <see cref="Quantize"/> was called.</summary>
-    internal Nf4Matrix? Quantized { get; private set; }
+    public Nf4Matrix? Quantized { get; private set; }
 
-    internal virtual bool CanQuantize => false;
+    public virtual bool CanQuantize => false;
 
     /// <summary>Type in which a quantised weight is multiplied.</summary>
     protected ScalarType ComputeType { get; private set; }
@@ -51,7 +51,7 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
     }
 
     /// <summary>Puts a packed matrix, <c>[out, in]</c>, in place of the weight, which is gone with its memory.</summary>
-    internal void Quantize(Nf4Matrix matrix, ScalarType computeType)
+    public void Quantize(Nf4Matrix matrix, ScalarType computeType)
     {
         var weight = get_parameter("weight");
         ConditionallyRegisterParameter("weight", (TorchSharp.Modules.Parameter?)null);

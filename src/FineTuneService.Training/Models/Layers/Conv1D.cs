@@ -28,7 +28,7 @@ public sealed class Conv1D : AdaptableLayer
 
     internal override bool IsStoredInByOut => true;
 
-    internal override bool CanQuantize => true;
+    public override bool CanQuantize => true;
 
     protected override Tensor Base(Tensor input) => Quantized is null ? functional.linear(input, weight.t(), bias) : Multiply(input) + bias;
 

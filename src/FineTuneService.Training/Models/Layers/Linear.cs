@@ -27,7 +27,7 @@ public sealed class Linear : AdaptableLayer
 
     internal override Tensor? Bias => bias;
 
-    internal override bool CanQuantize => true;
+    public override bool CanQuantize => true;
 
     protected override Tensor Base(Tensor input)
     {
