@@ -17,28 +17,27 @@ internal static class EvaluateCommand
 {
     public static Command Create()
     {
-        var model = Verb.Folder("model", "Folder of a fine-tuned model, such as a checkpoint.");
+        var model = Verb.Folder("model", "Folder of a fine-tuned model or a PEFT adapter, such as a checkpoint.");
         var data = new Argument<FileInfo>("data") { Description = "Labelled rows: csv, tsv or jsonl." };
         var text = new Option<string?>("--text-column") { Description = "Column with the text. Default: the usual names." };
         var label = new Option<string?>("--label-column") { Description = "Column with the label. Default: the usual names." };
         var batch = new Option<int>("--batch-size") { Description = "Rows at a time.", DefaultValueFactory = _ => 32 };
         var device = DeviceOption.Create();
-        var command = new Command("evaluate", "Score a fine-tuned model on labelled rows.") { model, data, text, label, batch, device };
+        var baseModel = Verb.BaseOption();
+        var command = new Command("evaluate", "Score a fine-tuned model on labelled rows.") { model, data, text, label, batch, device, baseModel };
         command.SetAction(parsed => Verb.Run(() => Evaluate(
-            parsed.GetRequiredValue(model).FullName,
+            FineTunedFolder.Open(parsed.GetRequiredValue(model).FullName, parsed.GetValue(baseModel)?.FullName),
             new DatasetSpec { Train = parsed.GetRequiredValue(data).FullName, ValidationSplit = 0, TextColumn = parsed.GetValue(text), LabelColumn = parsed.GetValue(label) },
             parsed.GetValue(batch),
             parsed.GetValue(device))));
         return command;
     }
 
-    private static int Evaluate(string folder, DatasetSpec dataset, int batchSize, string? device)
+    private static int Evaluate(FineTunedFolder folder, DatasetSpec dataset, int batchSize, string? device)
     {
         dataset = SpecResolver.ResolveColumns(new TextClassificationConfig(), dataset, DataFile.Open(dataset.Train).FirstColumns());
-        var config = PretrainedConfig.Read(folder);
-        var task = TextClassificationTask.ForEvaluation(dataset, config, Tokenizer.Load(folder));
-        using var model = config.Create(ModelHead.SequenceClassification);
-        PretrainedFolder.LoadWeights(folder, model, seed: 0);
+        var task = TextClassificationTask.ForEvaluation(dataset, folder.Config, Tokenizer.Load(folder.TokenizerFolder));
+        using var model = folder.Load(ModelHead.SequenceClassification);
         var here = DeviceOption.Choose(device);
         model.to(here);
         var scores = Evaluation.Run(model, task, task.Train, batchSize, here, "", TimeProvider.System);

@@ -19,7 +19,15 @@ internal static class InspectCommand
 
     private static int Inspect(string path)
     {
-        if (Directory.Exists(path))
+        if (AdapterFolder.Is(path))
+        {
+            var adapter = AdapterFolder.Read(path);
+            Line("adapter of", adapter.BaseName);
+            Line("rank", adapter.Config.R);
+            Line("adapts", adapter.Config.TargetModules?.ToString() ?? "the usual modules");
+            path = Path.Combine(path, AdapterFolder.WeightsFile);
+        }
+        else if (Directory.Exists(path))
         {
             var config = PretrainedConfig.Read(path);
             Line("model_type", config.ModelType);

@@ -10,33 +10,34 @@ internal static class PredictCommand
 {
     public static Command Create()
     {
-        var model = Verb.Folder("model", "Folder of a fine-tuned model, such as a checkpoint.");
+        var model = Verb.Folder("model", "Folder of a fine-tuned model or a PEFT adapter, such as a checkpoint.");
         var texts = new Argument<string[]>("texts") { Description = "Texts to classify.", Arity = ArgumentArity.ZeroOrMore };
         var stdin = new Option<bool>("--stdin") { Description = "Answer a JSON request a line until standard input ends." };
         var device = DeviceOption.Create();
-        var command = new Command("predict", "Classify texts, or find entities in them.") { model, texts, stdin, device };
+        var baseModel = Verb.BaseOption();
+        var command = new Command("predict", "Classify texts, or find entities in them.") { model, texts, stdin, device, baseModel };
         command.SetAction(parsed => Verb.Run(() =>
         {
-            var folder = parsed.GetRequiredValue(model).FullName;
-            return parsed.GetValue(stdin) ? Serve(folder, parsed.GetValue(device)) : Predict(folder, parsed.GetValue(texts) ?? [], parsed.GetValue(device));
+            Classifier Load() => Classifier.Load(parsed.GetRequiredValue(model).FullName, DeviceOption.Choose(parsed.GetValue(device)), parsed.GetValue(baseModel)?.FullName);
+            return parsed.GetValue(stdin) ? Serve(Load) : Predict(Load, parsed.GetValue(texts) ?? []);
         }));
         return command;
     }
 
-    private static int Predict(string folder, string[] texts, string? device)
+    private static int Predict(Func<Classifier> load, string[] texts)
     {
-        using var classifier = Classifier.Load(folder, DeviceOption.Choose(device));
+        using var classifier = load();
         foreach (var prediction in classifier.Predict([.. texts.Select(text => new PredictInput { Text = text })]))
             Console.WriteLine(JsonSerializer.Serialize(prediction, SnakeCaseJson.Options));
         return 0;
     }
 
-    private static int Serve(string folder, string? device)
+    private static int Serve(Func<Classifier> load)
     {
         Classifier classifier;
         try
         {
-            classifier = Classifier.Load(folder, DeviceOption.Choose(device));
+            classifier = load();
         }
         catch (FaultException error)
         {

@@ -9,6 +9,8 @@ internal static class Verb
 {
     public static Argument<DirectoryInfo> Folder(string name, string description) => new(name) { Description = description };
 
+    public static Option<DirectoryInfo?> BaseOption() => new("--base") { Description = "Folder of an adapter's base model. Default: where the adapter or its run says." };
+
     /// <summary>Runs <paramref name="act"/> with libtorch loaded.</summary>
     public static int Run(Func<int> act) => Tell(() =>
     {

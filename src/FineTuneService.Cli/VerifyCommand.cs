@@ -11,7 +11,7 @@ internal static class VerifyCommand
 {
     public static Command Create()
     {
-        var paths = new Argument<string[]>("paths") { Description = "Golden folders (config.json, model.safetensors, golden.json); with --tokenizer, golden token files (.jsonl).", Arity = ArgumentArity.OneOrMore };
+        var paths = new Argument<string[]>("paths") { Description = "Golden folders (config.json, model.safetensors, golden.json; or an adapter beside its base); with --tokenizer, golden token files (.jsonl).", Arity = ArgumentArity.OneOrMore };
         var tokenizer = new Option<DirectoryInfo?>("--tokenizer") { Description = "Folder of a tokenizer to check against golden token files." };
         var command = new Command("verify", "Compare models or a tokenizer with golden numbers of the reference.") { paths, tokenizer };
         command.SetAction(parsed => Verb.Run(() => parsed.GetValue(tokenizer) is { } folder

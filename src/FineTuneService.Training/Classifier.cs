@@ -12,14 +12,11 @@ public abstract class Classifier : IDisposable
     private const int BatchSize = 32;
 
     /// <exception cref="FaultException">When the folder holds no trained head: one drawn at random would answer, and mean nothing.</exception>
-    protected Classifier(string folder, PretrainedConfig config, ModelHead head, string task, Device device)
+    protected Classifier(FineTunedFolder folder, ModelHead head, Device device)
     {
         Device = device;
-        Tokenizer = Tokenizer.Load(folder);
-        Model = config.Create(head);
-        var loaded = PretrainedFolder.LoadWeights(folder, Model, seed: 0);
-        if (loaded.NewKeys.Count > 0)
-            throw new FaultException(folder, string.Join(", ", loaded.NewKeys), "This model has no trained classification head.", $"Fine-tune it for {task} first, or give a checkpoint of such a job.");
+        Tokenizer = Tokenizer.Load(folder.TokenizerFolder);
+        Model = folder.Load(head);
         Model.to(device);
         Model.eval();
     }
@@ -33,11 +30,13 @@ public abstract class Classifier : IDisposable
     protected Device Device { get; }
 
     /// <summary>By the head that config.json names: of texts, or of tokens.</summary>
+    /// <param name="folder">A whole model, or an adapter.</param>
+    /// <param name="baseFolder">Of an adapter whose base is not found by itself.</param>
     /// <exception cref="FaultException">When the folder holds no trained head.</exception>
-    public static Classifier Load(string folder, Device device)
+    public static Classifier Load(string folder, Device device, string? baseFolder = null)
     {
-        var config = PretrainedConfig.Read(folder);
-        return config.Architecture?.EndsWith("ForTokenClassification", StringComparison.Ordinal) == true ? new TokenClassifier(folder, config, device) : new TextClassifier(folder, config, device);
+        var opened = FineTunedFolder.Open(folder, baseFolder);
+        return opened.Config.Architecture?.EndsWith("ForTokenClassification", StringComparison.Ordinal) == true ? new TokenClassifier(opened, device) : new TextClassifier(opened, device);
     }
 
     public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) =>

@@ -81,6 +81,11 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
                 return JsonValue.Create("auto");
             return ReadScalar(json, type.GetGenericArguments()[0], pointer, limits with { OrAuto = " or \"auto\"" });
         }
+        if (IsOneOrMany(type))
+        {
+            var one = type.GetGenericArguments()[0];
+            return json.ValueKind == JsonValueKind.Array ? ReadList(json, one, pointer) : ReadScalar(json, one, pointer, limits with { OrAuto = " or a list" });
+        }
         var info = options.GetTypeInfo(type);
         if (info.PolymorphismOptions is { } polymorphism)
             return ReadDerived(json, polymorphism, pointer);
@@ -88,7 +93,7 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         {
             JsonTypeInfoKind.Object => ReadObject(json, info, pointer),
             JsonTypeInfoKind.Dictionary => ReadDictionary(json, info, pointer, limits),
-            JsonTypeInfoKind.Enumerable => ReadList(json, info, pointer),
+            JsonTypeInfoKind.Enumerable => ReadList(json, info.ElementType!, pointer),
             _ => ReadScalar(json, type, pointer, limits),
         };
     }
@@ -171,11 +176,11 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         return sound;
     }
 
-    private JsonArray? ReadList(JsonElement json, JsonTypeInfo info, string pointer)
+    private JsonArray? ReadList(JsonElement json, Type elementType, string pointer)
     {
         if (json.ValueKind != JsonValueKind.Array)
             return Fault<JsonArray>(pointer, json, $"Expected a list, found {Kind(json)}.", "Give a list: [ … ].");
-        return [.. json.EnumerateArray().Select((element, index) => Read(element, info.ElementType!, $"{pointer}/{index}", new(null, null)))];
+        return [.. json.EnumerateArray().Select((element, index) => Read(element, elementType, $"{pointer}/{index}", new(null, null)))];
     }
 
     private JsonNode? ReadScalar(JsonElement json, Type type, string pointer, Limits limits)
@@ -308,6 +313,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
     }
 
     private static bool IsAuto(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Auto<>);
+
+    private static bool IsOneOrMany(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(OneOrMany<>);
 
     /// <summary>A name as a part of a JSON pointer (RFC 6901).</summary>
     public static string Escape(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);

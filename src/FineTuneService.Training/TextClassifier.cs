@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
@@ -8,7 +9,7 @@ using static TorchSharp.torch;
 namespace FineTuneService.Training;
 
 /// <summary>Probabilities of classes for whole texts, or numbers.</summary>
-public sealed class TextClassifier(string folder, PretrainedConfig config, Device device) : Classifier(folder, config, ModelHead.SequenceClassification, "text-classification", device)
+public sealed class TextClassifier(FineTunedFolder folder, Device device) : Classifier(folder, ModelHead.SequenceClassification, device)
 {
     protected override Prediction[] Predict(PredictInput[] inputs)
     {

@@ -1,5 +1,6 @@
 using System.Text;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
@@ -9,9 +10,9 @@ using Encoding = FineTuneService.Training.Tokenization.Encoding;
 namespace FineTuneService.Training;
 
 /// <summary>Entities in texts, or a class for every word where the labels are no tags of entities. A word gets what its first token gets, as it was learnt.</summary>
-public sealed class TokenClassifier(string folder, PretrainedConfig config, Device device) : Classifier(folder, config, ModelHead.TokenClassification, "token-classification", device)
+public sealed class TokenClassifier(FineTunedFolder folder, Device device) : Classifier(folder, ModelHead.TokenClassification, device)
 {
-    private readonly bool _hasEntities = Entities.AreTags(config.Labels);
+    private readonly bool _hasEntities = Entities.AreTags(folder.Config.Labels);
 
     protected override Prediction[] Predict(PredictInput[] inputs)
     {

@@ -107,7 +107,7 @@ public sealed class Trainer(TrainerParts parts)
         var latest = parts.Store.Latest(refused => _control.Note("warning", "checkpoint_damaged", refused));
         if (latest is { } step)
         {
-            _state = parts.Checkpoint.Load(step, parts.Model, parts.Optimizer);
+            _state = parts.Checkpoint.Load(step, parts.Optimizer);
             foreach (var callback in parts.Callbacks)
                 if (_state.StatefulCallbacks[callback.Name] is { } saved)
                     callback.LoadState(saved);
@@ -119,7 +119,7 @@ public sealed class Trainer(TrainerParts parts)
             TrainRows = parts.Task.Train.Count,
             ValidationRows = parts.Task.Validation?.Count ?? 0,
             TrainableParameters = parts.Model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()),
-            TotalParameters = parts.Model.parameters().Sum(parameter => parameter.numel()),
+            TotalParameters = parts.Model.ParameterCount,
             Device = parts.Device.ToString(),
             TruncatedRows = truncatedRows,
             TruncatedTokens = truncatedTokens,
@@ -172,7 +172,7 @@ public sealed class Trainer(TrainerParts parts)
         foreach (var callback in parts.Callbacks)
             if (callback.SaveState() is { } saved)
                 _state.StatefulCallbacks[callback.Name] = saved;
-        var bytes = parts.Store.Save(step, folder => parts.Checkpoint.Write(folder, _state, parts.Model, parts.Optimizer));
+        var bytes = parts.Store.Save(step, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer));
         Emit(new CheckpointSaved
         {
             Path = $"checkpoints/checkpoint-{step}",
@@ -198,7 +198,7 @@ public sealed class Trainer(TrainerParts parts)
     private bool Finish()
     {
         if (Arguments.LoadBestModelAtEnd && _state.BestGlobalStep is { } best && best != _state.GlobalStep)
-            parts.Checkpoint.LoadWeights(best, parts.Model);
+            parts.Checkpoint.LoadWeights(best);
         var metrics = new Dictionary<string, double>(_state.Resume.EvaluatedHere ?? []);
         if (parts.Task.Test is { } test)
         {

@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
@@ -40,15 +41,14 @@ public sealed class TrainingRun : IDisposable
             emit(new Noted { Level = "info", Code = "samples", Message = $"{task.Samples.Count} training rows as the model reads them, with their loss mask: samples.jsonl." });
         }
         var model = task.Configure(config).Create(taskConfig.Head);
-        if (spec.Init == WeightsFrom.Config)
-            PretrainedFolder.Initialize(model, spec.Training.Seed);
-        else if (PretrainedFolder.LoadWeights(spec.BaseModel, model, spec.Training.Seed) is { NewKeys.Count: > 0 } loaded)
-            emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", loaded.NewKeys)}." });
+        var weights = ((TrainingMethodConfig)spec.Method!).Prepare(model, taskConfig.Head, spec.Init == WeightsFrom.Config ? null : spec.BaseModel, spec.Training.Seed);
+        if (weights.NewKeys.Count > 0)
+            emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", weights.NewKeys)}." });
         model.to(device);
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
         var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
-        var checkpoint = new Checkpoint(folder, [.. TokenizerFiles(folder, tokenizer, task)]);
+        var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task)]);
         var trainer = new Trainer(new(
             model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
         return new(trainer, model, optimizer);
@@ -64,6 +64,7 @@ public sealed class TrainingRun : IDisposable
     private static JobSpec InFolder(JobSpec spec, string folder) => spec with
     {
         BaseModel = Path.Combine(folder, spec.BaseModel),
+        Method = ((TrainingMethodConfig?)spec.Method)?.InFolder(folder),
         Dataset = spec.Dataset with
         {
             Train = Path.Combine(folder, spec.Dataset.Train),

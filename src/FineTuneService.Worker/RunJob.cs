@@ -55,6 +55,8 @@ internal sealed partial class RunJob(
         Directory.CreateDirectory(folder.Path);
         var spec = JsonNode.Parse(job.Spec)!.AsObject();
         spec["base_model"] = baseModel;
+        if (spec["method"]?["adapter"]?.GetValue<string>() is { } adapter)
+            spec["method"]!["adapter"] = Path.Combine(storage.ModelsDirectory, adapter);
         var dataset = spec["dataset"]!.AsObject();
         await using var db = await databases.CreateDbContextAsync(cancel);
         foreach (var split in new[] { "train", "validation", "test" })

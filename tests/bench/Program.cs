@@ -1,7 +1,10 @@
+using System.Globalization;
 using FineTuneService.Bench;
 using FineTuneService.Training.Native;
 
-// FineTuneService.Bench tokenizers TEXT FOLDER…: these tokenizers on this text.
+// FineTuneService.Bench [STEPS]                  the default set
+// FineTuneService.Bench --qlora LAYERS           only the memory of QLoRA, with so many of Llama 7B's 32 layers and no step: 32 take minutes and about 5 GB
+// FineTuneService.Bench tokenizers TEXT FOLDER…  these tokenizers on this text
 if (args is ["tokenizers", var text, .. var folders])
 {
     TokenizerBenchmark.Run(folders, File.ReadAllLines(text));
@@ -9,7 +12,13 @@ if (args is ["tokenizers", var text, .. var folders])
 }
 
 TorchLibrary.EnsureLoaded();
-var steps = args.Length > 0 ? int.Parse(args[0], System.Globalization.CultureInfo.InvariantCulture) : 8;
+if (args is ["--qlora", var layers])
+{
+    QloraMemory.Run(int.Parse(layers, CultureInfo.InvariantCulture), steps: 0);
+    return;
+}
+var steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 8;
 StepBenchmark.Run("DistilBERT shape", new(Layers: 6, Hidden: 768, Heads: 12, Batch: 16, Sequence: 128), steps);
 StepBenchmark.Run("2 layers x 128", new(Layers: 2, Hidden: 128, Heads: 2, Batch: 32, Sequence: 64), steps * 10);
 TokenizerBenchmark.Run(Directory.GetDirectories("tests/FineTuneService.Training.Tests/Fixtures/tokenization").Order(), File.ReadAllLines("samples/sst2/train.tsv"));
+QloraMemory.Run(layers: 1, steps: 1);

@@ -47,14 +47,19 @@ public sealed class BaseModelFolder(string name, string path)
 
     public string Path => path;
 
-    /// <summary>Folders with a config.json, as <c>name</c> or <c>organisation/name</c>.</summary>
-    public static IEnumerable<BaseModelFolder> All(StorageSettings storage)
+    /// <summary>Whole models, as <c>name</c> or <c>organisation/name</c>.</summary>
+    public static IEnumerable<BaseModelFolder> All(StorageSettings storage) => Folders(storage, "config.json").Where(folder => !AdapterFolder.Is(folder.Path));
+
+    /// <summary>Names of the adapters that lie beside them.</summary>
+    public static IEnumerable<string> Adapters(StorageSettings storage) => Folders(storage, AdapterFolder.ConfigFile).Select(folder => folder.Name);
+
+    private static IEnumerable<BaseModelFolder> Folders(StorageSettings storage, string with)
     {
         var root = new DirectoryInfo(storage.ModelsDirectory);
         return !root.Exists
             ? []
             : from folder in root.EnumerateDirectories().Where(child => child.Name[0] != '.').SelectMany(child => child.EnumerateDirectories().Prepend(child))
-              where File.Exists(System.IO.Path.Combine(folder.FullName, "config.json"))
+              where File.Exists(System.IO.Path.Combine(folder.FullName, with))
               let relative = System.IO.Path.GetRelativePath(root.FullName, folder.FullName).Replace('\\', '/')
               orderby relative
               select new BaseModelFolder(relative, folder.FullName);

@@ -6,6 +6,7 @@ using FineTuneService.Api.Paging;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -16,12 +17,13 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, FindBaseModel models, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, FindBaseModel models, StorageSettings storage, JobQueue queue, TimeProvider clock, CancellationToken cancel)
     {
         var faults = new FaultList();
         if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
             throw new FaultException([.. faults.All]);
         var model = await models.Find(spec, faults, cancel); // Before the transaction: the hub may take its time.
+        CheckAdapter(spec.Method, storage, faults);
         // Datasets stay locked until the job's row is there: nobody deletes them meanwhile.
         using var transaction = new TransactionScope(TransactionScopeOption.Required, new TransactionOptions { IsolationLevel = IsolationLevel.ReadCommitted }, TransactionScopeAsyncFlowOption.Enabled);
         var train = await FindDataset(db, spec.Dataset.Train, "/dataset/train", faults, cancel);
@@ -74,6 +76,17 @@ public static class CreateJob
         MaxPositions = model?.MaxLength,
         Parameters = model?.Parameters,
     };
+
+    /// <summary>A job names an adapter as it names its base model; it never names a path.</summary>
+    private static void CheckAdapter(MethodConfig? method, StorageSettings storage, FaultList faults)
+    {
+        if (method is not LoraConfig { Adapter: { } adapter })
+            return;
+        var known = BaseModelFolder.Adapters(storage).ToList();
+        faults.Require(
+            known.Contains(adapter), "/method/adapter", adapter, "There is no such adapter.",
+            known.Count == 0 ? "Put its folder beside the base models first." : $"Choose one of: {string.Join(", ", known)}.");
+    }
 
     private static async Task<Dataset?> FindDataset(FineTuneDb db, string? name, string pointer, FaultList faults, CancellationToken cancel)
     {

@@ -29,6 +29,8 @@ public static class OpenApiDocument
             options.SelectDiscriminatorValueUsing(type => type.IsSubclassOf(typeof(TaskConfig)) || type.IsSubclassOf(typeof(MethodConfig)) ? Catalog.NameOf(Activator.CreateInstance(type)!) : null);
             options.MapType<Auto<double>>(() => AutoSchema(JsonSchemaType.Number));
             options.MapType<Auto<int>>(() => AutoSchema(JsonSchemaType.Integer));
+            options.MapType<OneOrMany<string>>(() => OneOrManySchema(JsonSchemaType.String));
+            options.MapType<OneOrMany<int>>(() => OneOrManySchema(JsonSchemaType.Integer));
             options.CustomSchemaIds(NameOf);
             options.SchemaFilter<Contract>();
             options.OperationFilter<Operations>();
@@ -40,5 +42,10 @@ public static class OpenApiDocument
     private static OpenApiSchema AutoSchema(JsonSchemaType number) => new()
     {
         OneOf = [new OpenApiSchema { Type = number }, new OpenApiSchema { Type = JsonSchemaType.String, Enum = [JsonValue.Create("auto")] }],
+    };
+
+    private static OpenApiSchema OneOrManySchema(JsonSchemaType one) => new()
+    {
+        OneOf = [new OpenApiSchema { Type = one }, new OpenApiSchema { Type = JsonSchemaType.Array, Items = new OpenApiSchema { Type = one } }],
     };
 }

@@ -1,22 +1,23 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
-using FineTuneService.Training.Models;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Optimization;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Checkpoints;
 
-/// <summary>The content of a checkpoint folder: a Hugging Face model folder, plus what an exact resume needs. No pickle.</summary>
+/// <summary>The content of a checkpoint folder: a Hugging Face model folder or a PEFT adapter, plus what an exact resume needs. No pickle.</summary>
+/// <param name="weights">What is saved of the model.</param>
 /// <param name="tokenizerFiles">Full paths of the tokenizer's files; they are copied byte for byte.</param>
-public sealed class Checkpoint(RunFolder run, IReadOnlyList<string> tokenizerFiles)
+public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyList<string> tokenizerFiles)
 {
     private const string TrainerStateFile = "trainer_state.json", ResumeStateFile = "resume_state.json";
     private const string OptimizerFile = "optimizer.safetensors";
 
-    public void Write(string folder, TrainerState state, PretrainedModel model, AdamW optimizer)
+    public void Write(string folder, TrainerState state, AdamW optimizer)
     {
         using var scope = NewDisposeScope();
-        PretrainedFolder.Save(folder, model);
+        weights.Save(folder);
         foreach (var file in tokenizerFiles)
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         SafetensorsWriter.Write(Path.Combine(folder, OptimizerFile), optimizer.State);
@@ -25,10 +26,10 @@ public sealed class Checkpoint(RunFolder run, IReadOnlyList<string> tokenizerFil
     }
 
     /// <summary>Puts model and optimizer into the state they had after <paramref name="step"/>.</summary>
-    public TrainerState Load(int step, PretrainedModel model, AdamW optimizer)
+    public TrainerState Load(int step, AdamW optimizer)
     {
         using var scope = NewDisposeScope();
-        LoadWeights(step, model);
+        LoadWeights(step);
         var folder = run.Checkpoint(step);
         using (var saved = SafetensorsReader.Open(Path.Combine(folder, OptimizerFile)))
             optimizer.LoadState(saved.Read);
@@ -37,7 +38,7 @@ public sealed class Checkpoint(RunFolder run, IReadOnlyList<string> tokenizerFil
         return state;
     }
 
-    public void LoadWeights(int step, PretrainedModel model) => PretrainedFolder.LoadWeights(run.Checkpoint(step), model, seed: 0);
+    public void LoadWeights(int step) => weights.Load(run.Checkpoint(step));
 
     private static void WriteJson<T>(string path, T value) => File.WriteAllText(path, JsonSerializer.Serialize(value, SnakeCaseJson.Indented));
 

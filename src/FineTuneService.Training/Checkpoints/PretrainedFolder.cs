@@ -12,9 +12,13 @@ public static class PretrainedFolder
     /// <param name="UnusedKeys">Tensors that the model has no place for: another head, as a rule.</param>
     public sealed record Loaded(IReadOnlyList<string> NewKeys, IReadOnlyList<string> UnusedKeys);
 
+    /// <summary>Takes a tensor in place of its parameter, in another form: key in the model, file, key in the file. False: it is copied as usual.</summary>
+    public delegate bool Taker(string key, SafetensorsReader reader, string stored);
+
     /// <summary>Fills <paramref name="model"/> from a folder; heads that the folder lacks are drawn from <paramref name="seed"/>.</summary>
+    /// <param name="take">Asked for each tensor that fits.</param>
     /// <exception cref="FaultException">When a tensor of the base model is missing or has another shape, all of them at once.</exception>
-    public static Loaded LoadWeights(string folder, PretrainedModel model, long seed)
+    public static Loaded LoadWeights(string folder, PretrainedModel model, long seed, Taker? take = null)
     {
         if (model.TrainingOnlyPrefix is { } prefix && File.Exists(TrainingOnly(folder, prefix)))
             LoadTrainingOnly(TrainingOnly(folder, prefix), model);
@@ -29,11 +33,13 @@ public static class PretrainedFolder
             if (IsTrainingOnly(key, model) && File.Exists(TrainingOnly(folder, model.TrainingOnlyPrefix!)))
                 continue;
             var stored = Spellings(key, model).FirstOrDefault(reader.Entries.ContainsKey);
-            var fits = stored is not null && reader.Entries[stored].Shape.SequenceEqual(parameter.shape);
+            var packed = stored is null ? null : Nf4File.ShapeOf(reader, stored);
+            var fits = stored is not null && (packed ?? reader.Entries[stored].Shape).SequenceEqual(parameter.shape);
             if (fits)
             {
-                reader.CopyTo(stored!, parameter);
-                used.Add(stored!);
+                if (take?.Invoke(key, reader, stored!) != true)
+                    Copy(reader, stored!, packed is not null, parameter);
+                used.UnionWith(packed is null ? [stored!] : Nf4File.Parts(reader, stored!));
             }
             else if (model.IsNewForTask(key))
                 newKeys.Add(key);
@@ -64,7 +70,22 @@ public static class PretrainedFolder
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors[false]);
         if (model.TrainingOnlyPrefix is { } prefix)
             SafetensorsWriter.Write(TrainingOnly(folder, prefix), tensors[true]);
+        SaveConfig(folder, model);
+    }
+
+    public static void SaveConfig(string folder, PretrainedModel model) =>
         File.WriteAllText(Path.Combine(folder, "config.json"), model.Config.ToJson(model.Architecture).ToJsonString(SnakeCaseJson.Indented));
+
+    private static void Copy(SafetensorsReader reader, string stored, bool isPacked, Tensor parameter)
+    {
+        if (!isPacked)
+        {
+            reader.CopyTo(stored, parameter);
+            return;
+        }
+        using var scope = NewDisposeScope();
+        using var matrix = Nf4File.Read(reader, stored);
+        parameter.copy_(matrix.Dequantize());
     }
 
     private static string TrainingOnly(string folder, string prefix) => Path.Combine(folder, prefix + ".safetensors");

@@ -63,6 +63,10 @@ public abstract record DecoderConfig : PretrainedConfig
     /// <summary>How many tokens a token sees in this layer; null: all.</summary>
     public virtual int? Window(int layer) => null;
 
+    /// <summary>What <c>layer_types</c> says of a layer, where the file has it.</summary>
+    protected static bool IsSliding(IReadOnlyList<string>? layerTypes, int layer, bool otherwise) =>
+        layerTypes is null ? otherwise : layerTypes[layer] == "sliding_attention";
+
     internal abstract Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer);
 
     internal virtual RmsNorm CreateNorm() => new(HiddenSize, RmsNormEps);

@@ -73,6 +73,9 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     /// <summary>True for a tensor that a pre-trained checkpoint may lack, because the task brings it anew.</summary>
     public virtual bool IsNewForTask(string key) => !key.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal);
 
+    /// <summary>Weights in all, however they are stored.</summary>
+    public long ParameterCount => parameters().Sum(parameter => parameter.numel()) + modules().OfType<AdaptableLayer>().Sum(layer => layer.Quantized?.Count ?? 0);
+
     /// <summary>
     /// Sets the tensors of <paramref name="keys"/> as transformers does: matrices from N(0, initializer_range), biases 0, norm weights 1, padding rows 0.
     /// </summary>

@@ -38,14 +38,17 @@ public sealed record GoldenCase
     };
 
     /// <exception cref="FaultException">When the file is missing or of another form.</exception>
-    public static GoldenCase Read(string folder)
+    public static GoldenCase Read(string folder) => Parse<GoldenCase>(folder);
+
+    /// <inheritdoc cref="Read"/>
+    public static T Parse<T>(string folder)
     {
         var path = Path.Combine(folder, "golden.json");
         if (!File.Exists(path))
             throw new FaultException(path, null, "There is no golden.json in this folder.", "Give a folder with config.json, model.safetensors and golden.json.");
         try
         {
-            return JsonSerializer.Deserialize<GoldenCase>(File.ReadAllBytes(path), Json)!;
+            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Json)!;
         }
         catch (JsonException error)
         {
@@ -112,6 +115,9 @@ public sealed record GoldenTrajectory
     public required int Steps { get; init; }
     public required double MaxGradNorm { get; init; }
     public required int GradientAccumulationSteps { get; init; }
+
+    /// <summary>The loss of an accumulated step is the mean over all its labels, as in HF <c>Trainer</c>; otherwise the mean of its micro-batches' means.</summary>
+    public bool TokenNormalized { get; init; }
     public required IReadOnlyList<string> NoDecay { get; init; }
     public required double[] Loss { get; init; }
     public required double[] GradNorm { get; init; }

@@ -27,7 +27,9 @@ public static class ModelVerification
     private const double Noise = 1e-6;
 
     /// <exception cref="FaultException">When the folder is no golden case, or the family has no such head.</exception>
-    public static IReadOnlyList<Check> Run(string folder)
+    public static IReadOnlyList<Check> Run(string folder) => AdapterFolder.Is(folder) ? AdapterVerification.Run(folder) : RunModel(folder);
+
+    private static List<Check> RunModel(string folder)
     {
         var golden = GoldenCase.Read(folder);
         var config = PretrainedConfig.Read(folder);
@@ -89,9 +91,10 @@ public static class ModelVerification
     {
         model.train();
         using var optimizer = new AdamW(model.named_parameters(), golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
-        // The reference takes the mean of the micro-batches' means; a step here divides by all targets together, which is the same only where they have equally many.
+        // A step here divides by all targets together; a reference that takes the mean of the micro-batches' means weighs each target by its micro-batch.
         var share = 1.0;
-        var step = new TrainingStep(model, (net, batch) => new(goldenLoss.Sum(net.call(batch.Inputs), batch) * (share / batch.Targets)), optimizer, golden.MaxGradNorm);
+        var step = new TrainingStep(
+            model, (net, batch) => new(goldenLoss.Sum(net.call(batch.Inputs), batch) * (golden.TokenNormalized ? 1 : share / batch.Targets)), optimizer, golden.MaxGradNorm);
         double loss = 0, norm = 0;
         var next = 0;
         for (var done = 0; done < golden.Steps; done++)
@@ -110,21 +113,25 @@ public static class ModelVerification
         yield return new($"{name}.weights", taught.Max(entry => Distance(entry.parameter, golden.FinalSlices[entry.name])), Trajectory);
     }
 
-    /// <summary>The loss that transformers computes for a head.</summary>
-    private readonly record struct GoldenLoss(ModelHead Head, ProblemType ProblemType)
-    {
-        public Tensor Sum(Tensor logits, Batch batch) => Head switch
-        {
-            ModelHead.SequenceClassification => ClassificationLoss.Sum(ProblemType, logits, batch.Labels),
-            ModelHead.CausalLm => LanguageModelLoss.CausalSum(logits, batch.Labels),
-            ModelHead.ReplacedTokenDetection => ReplacedTokenLoss.Sum(logits, batch.Labels),
-            _ => LanguageModelLoss.Sum(logits, batch.Labels),
-        };
-    }
-
-    private static double Distance(Tensor actual, float[] head)
+    internal static double Distance(Tensor actual, float[] head)
     {
         var expected = tensor(head);
         return (actual.detach().flatten()[..head.Length] - expected).norm().ToDouble();
     }
+
+    internal static double Largest(Tensor actual, float[] expected) => (actual.detach() - tensor(expected)).abs().max().ToDouble();
+}
+
+/// <summary>The loss that transformers computes for a head.</summary>
+internal readonly record struct GoldenLoss(ModelHead Head, ProblemType ProblemType)
+{
+    public Tensor Sum(Tensor logits, Batch batch) => Head switch
+    {
+        ModelHead.SequenceClassification => ClassificationLoss.Sum(ProblemType, logits, batch.Labels),
+        ModelHead.CausalLm => LanguageModelLoss.CausalSum(logits, batch.Labels),
+        ModelHead.ReplacedTokenDetection => ReplacedTokenLoss.Sum(logits, batch.Labels),
+        _ => LanguageModelLoss.Sum(logits, batch.Labels),
+    };
+
+    public double Mean(Tensor logits, Batch batch) => Sum(logits, batch).ToDouble() / batch.Targets;
 }

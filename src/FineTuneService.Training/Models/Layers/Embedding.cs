@@ -6,12 +6,13 @@ using static TorchSharp.torch.nn;
 namespace FineTuneService.Training.Models.Layers;
 
 /// <summary>Rows of a table, <c>[…] → […, dim]</c>. The padding row takes no gradient, as in PyTorch.</summary>
-public sealed class Embedding : Module<Tensor, Tensor>
+public sealed class Embedding : AdaptableLayer
 {
     internal readonly Parameter weight; // [count, dim]
 
     public Embedding(long count, long dim, int? paddingIndex = null) : base(nameof(Embedding))
     {
+        (InFeatures, OutFeatures) = (count, dim);
         weight = Parameter(empty(count, dim));
         PaddingIndex = paddingIndex;
         RegisterComponents();
@@ -19,5 +20,29 @@ public sealed class Embedding : Module<Tensor, Tensor>
 
     public int? PaddingIndex { get; }
 
-    public override Tensor forward(Tensor ids) => TorchScript.Embedding(weight, ids, PaddingIndex ?? -1);
+    /// <summary>A row is the product of its one-hot vector and the table.</summary>
+    public override long InFeatures { get; }
+
+    public override long OutFeatures { get; }
+
+    internal override Tensor Matrix => weight.t();
+
+    internal override Tensor? Bias => null;
+
+    internal override (string A, string B) FactorNames => ("lora_embedding_A", "lora_embedding_B");
+
+    protected override Tensor Base(Tensor input) => Multiply(input);
+
+    internal override Tensor Multiply(Tensor input) => TorchScript.Embedding(weight, input, PaddingIndex ?? -1);
+
+    internal override Tensor Multiply(Tensor input, Tensor a, Tensor b) => functional.linear(TorchScript.Embedding(a.t(), input, PaddingIndex ?? -1), b);
+
+    internal override Tensor Drop(Tensor input, double dropout) => input;
+
+    /// <summary>As loralib: the first factor 0, the second like a fresh embedding.</summary>
+    internal override void Initialize(Tensor a, Tensor b, Generator generator)
+    {
+        a.zero_();
+        b.normal_(0, 1, generator);
+    }
 }

@@ -1,0 +1,33 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Models;
+
+namespace FineTuneService.Training.Methods;
+
+/// <summary>A method's options, and the way from a base model to one that can be trained. Methods know leaf layers and names, never architectures.</summary>
+public abstract record TrainingMethodConfig : MethodConfig
+{
+    /// <summary>What no field can say alone; needs no model.</summary>
+    public virtual void Check(FaultList faults) { }
+
+    /// <summary>Paths in a job.json are relative to its folder.</summary>
+    public virtual TrainingMethodConfig InFolder(string folder) => this;
+
+    /// <summary>Fills the model from its base's folder, adds what is trained and freezes the rest.</summary>
+    /// <param name="baseFolder">Null: all weights are drawn, to pre-train a model.</param>
+    /// <param name="seed">Of weights that are drawn.</param>
+    /// <exception cref="FaultException">When model and method do not fit; said before the weights are read.</exception>
+    public abstract TrainedWeights Prepare(PretrainedModel model, ModelHead head, string? baseFolder, long seed);
+}
+
+/// <summary>What a checkpoint holds of a model: all of it, or what was added to its base.</summary>
+public abstract class TrainedWeights
+{
+    /// <summary>Tensors that the base lacked and that were drawn: a head, as a rule.</summary>
+    public abstract IReadOnlyList<string> NewKeys { get; }
+
+    /// <summary>Writes files in the layout of transformers or PEFT.</summary>
+    public abstract void Save(string folder);
+
+    /// <summary>Reads what <see cref="Save"/> wrote, into the model.</summary>
+    public abstract void Load(string folder);
+}
