@@ -63,8 +63,7 @@ public sealed class BaseModelTests : IAsyncLifetime
         };
         StartWorker();
         var id = await _house.Enqueue(steps: 3, Id, _commit);
-        while ((await Notes(id)).Count == 0)
-            await Task.Delay(50, Cancel);
+        await _house.WaitFor(id, _ => _hub.Requests.Any(request => request.Cdn)); // Fails when the job ends first.
 
         await _house.States.RequestCancel(id, Cancel);
         var asked = System.Diagnostics.Stopwatch.GetTimestamp();
