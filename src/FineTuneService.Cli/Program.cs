@@ -7,6 +7,7 @@ var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server
     TrainCommand.Create(),
     EvaluateCommand.Create(),
     PredictCommand.Create(),
+    GenerateCommand.Create(),
     InspectCommand.Create(),
     VerifyCommand.Create(),
     QuickstartCommand.Create(),
