@@ -8,6 +8,7 @@ var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server
     EvaluateCommand.Create(),
     PredictCommand.Create(),
     MergeCommand.Create(),
+    GenerateCommand.Create(),
     InspectCommand.Create(),
     VerifyCommand.Create(),
     QuickstartCommand.Create(),

@@ -117,15 +117,15 @@ public sealed class Tokenizer
     public bool IsSpecial(int id) => _added.TokenOf(id) is { } token && _added.IsSpecial(token);
 
     /// <summary>The text that the ids stand for; ids of no token are left out.</summary>
-    public string Decode(IReadOnlyList<int> ids, bool skipSpecialTokens = false)
-    {
-        var tokens = ids
-            .Select(id => _added.SpellingOf(id) ?? _parts.Model.Vocabulary.TokenOf(id))
-            .OfType<string>()
-            .Where(token => !skipSpecialTokens || !_added.IsSpecial(token))
-            .ToList();
-        return _parts.Decoder is { } decoder ? string.Concat(decoder.Decode(tokens)) : string.Join(' ', tokens);
-    }
+    public string Decode(IReadOnlyList<int> ids, bool skipSpecialTokens = false) =>
+        Join([.. ids.Select(id => SpellingOf(id, skipSpecialTokens)).OfType<string>()]);
+
+    /// <summary>What <see cref="Decode"/> decodes for an id; null where it leaves the id out.</summary>
+    internal string? SpellingOf(int id, bool skipSpecialTokens) =>
+        (_added.SpellingOf(id) ?? _parts.Model.Vocabulary.TokenOf(id)) is { } token && !(skipSpecialTokens && _added.IsSpecial(token)) ? token : null;
+
+    /// <summary>The text of tokens as <see cref="SpellingOf"/> spells them.</summary>
+    internal string Join(IReadOnlyList<string> tokens) => _parts.Decoder is { } decoder ? string.Concat(decoder.Decode(tokens)) : string.Join(' ', tokens);
 
     public int? TokenToId(string token) => _added.IdOf(token) ?? (_parts.Model.Vocabulary.IdOf(token) is var id and >= 0 ? id : null);
 

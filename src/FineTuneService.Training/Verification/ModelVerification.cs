@@ -1,6 +1,7 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
@@ -15,7 +16,7 @@ public sealed record Check(string Name, double Error, double Tolerance)
     public bool Passed => Error <= Tolerance;
 }
 
-/// <summary>Repeats a golden case on this machine: forward pass, gradients, optimizer trajectories.</summary>
+/// <summary>Repeats a golden case on this machine: forward pass, gradients, greedy continuation, optimizer trajectories.</summary>
 public static class ModelVerification
 {
     private const double Forward = 1e-5, Gradient = 1e-4, Trajectory = 1e-5;
@@ -41,6 +42,8 @@ public static class ModelVerification
         {
             checks.Add(CheckForward(golden.Forward, model, batches[0], loss));
             checks.AddRange(CheckGradients(golden.Gradients, model, batches[0], loss));
+            if (golden.Greedy is not null)
+                checks.Add(CheckGreedy(golden.Greedy, model));
         }
         foreach (var (name, trajectory) in new[] { ("train", golden.Train), ("accumulated", golden.TrainAccumulated) })
         {
@@ -84,6 +87,16 @@ public static class ModelVerification
             worst = Math.Max(worst, norm > Noise ? error / norm : error);
         }
         yield return new("gradients", model.named_parameters().Count() == golden.Count ? worst : double.NaN, Gradient);
+    }
+
+    /// <summary>How many tokens differ, with what was read before kept in a cache.</summary>
+    private static Check CheckGreedy(GoldenGreedy golden, PretrainedModel model)
+    {
+        model.eval();
+        using var text = new Continuation(model, [[.. golden.Prompt.Select(id => (int)id)]], CPU);
+        while (text.Texts[0].Count < golden.Ids.Length)
+            text.Append([(int)text.Next()[0].argmax().ToInt64()]);
+        return new("greedy", text.Texts[0].Zip(golden.Ids).Count(pair => pair.First != pair.Second), 0);
     }
 
     private static IEnumerable<Check> CheckTrajectory(

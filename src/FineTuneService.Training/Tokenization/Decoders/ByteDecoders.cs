@@ -36,7 +36,8 @@ internal sealed class ByteFallbackDecoder : Decoder
         return texts;
     }
 
-    private static byte? ByteOf(string token) =>
+    /// <summary>The byte that a fallback token spells; null for any other token.</summary>
+    public static byte? ByteOf(string token) =>
         token is ['<', '0', 'x', _, _, '>'] && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) ? value : null;
 
     private static void Flush(List<byte> bytes, List<string> texts)

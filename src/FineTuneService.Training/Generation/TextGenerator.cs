@@ -1,0 +1,108 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tokenization;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Generation;
+
+/// <summary>A causal language model, warm: prompts in, their continuations out, piece by piece.</summary>
+public sealed class TextGenerator : IDisposable
+{
+    /// <summary>Prompts that are continued side by side.</summary>
+    private const int BatchSize = 16;
+
+    private readonly PretrainedModel _model;
+    private readonly Tokenizer _tokenizer;
+    private readonly Device _device;
+
+    /// <exception cref="FaultException">When the folder holds no causal language model: a head drawn at random would answer, and mean nothing.</exception>
+    public TextGenerator(string folder, Device device)
+    {
+        _device = device;
+        _tokenizer = Tokenizer.Load(folder);
+        var config = PretrainedConfig.Read(folder);
+        Defaults = GenerationSettings.Read(folder, config, _tokenizer);
+        _model = config.Create(ModelHead.CausalLm);
+        // Where the head is tied to the embedding, only config.json tells a classifier from a language model.
+        var classifier = (config.Source["architectures"] as System.Text.Json.Nodes.JsonArray)?.Select(name => (string?)name).FirstOrDefault(name => name?.EndsWith("Classification", StringComparison.Ordinal) == true);
+        var missing = classifier ?? string.Join(", ", PretrainedFolder.LoadWeights(folder, _model, seed: 0).NewKeys);
+        if (missing.Length > 0)
+            throw new FaultException(folder, missing, "This model has no trained language-model head.", "Give a causal language model, or a checkpoint of a job that trained one.");
+        _model.to(device);
+        _model.eval();
+    }
+
+    /// <summary>What the model's files ask for.</summary>
+    public GenerationSettings Defaults { get; }
+
+    public void Dispose() => _model.Dispose();
+
+    /// <summary>The continuation of each prompt, in their order.</summary>
+    /// <exception cref="FaultException">As in <see cref="Stream"/>.</exception>
+    public IReadOnlyList<string> Generate(IReadOnlyList<string> prompts, GenerationConfig config, CancellationToken cancel = default)
+    {
+        var texts = new string[prompts.Count];
+        foreach (var piece in Stream(prompts, config, cancel: cancel))
+            texts[piece.Prompt] += piece.Text;
+        return texts;
+    }
+
+    /// <summary>Continues prompts; their pieces come as they are known, in turns. Checks before the first piece.</summary>
+    /// <param name="useCache">False: every token reads the whole text again, to the same effect.</param>
+    /// <exception cref="FaultException">When a setting makes no sense, or a prompt fills the model; all at once.</exception>
+    public IEnumerable<GeneratedPiece> Stream(IReadOnlyList<string> prompts, GenerationConfig config, bool useCache = true, CancellationToken cancel = default)
+    {
+        var settings = Defaults.With(config);
+        var seed = config.Seed ?? BitConverter.ToInt64(RandomNumberGenerator.GetBytes(sizeof(long)));
+        int[][] encoded = [.. prompts.Select(prompt => Encode(prompt))];
+        var faults = new FaultList();
+        for (var i = 0; i < encoded.Length; i++)
+            faults.Require(
+                encoded[i].Length < _model.Config.MaxLength, $"/prompts/{i}", $"{encoded[i].Length} tokens",
+                string.Create(CultureInfo.InvariantCulture, $"The model reads {_model.Config.MaxLength} tokens, and this prompt leaves no room for one more."),
+                string.Create(CultureInfo.InvariantCulture, $"Shorten it to at most {_model.Config.MaxLength - 1} tokens."));
+        faults.ThrowIfAny();
+        return Enumerable.Range(0, encoded.Length).Chunk(BatchSize).SelectMany(batch => Continue(batch, encoded, settings, seed, useCache, cancel));
+    }
+
+    /// <summary>No scope of tensors stays open while a piece is out: the scopes of whoever reads it would end up inside.</summary>
+    private IEnumerable<GeneratedPiece> Continue(int[] batch, int[][] encoded, GenerationSettings settings, long seed, bool useCache, CancellationToken cancel)
+    {
+        using var continuation = new Continuation(_model, [.. batch.Select(prompt => encoded[prompt])], _device, useCache);
+        var rows = batch.Select(prompt => new GeneratedText(_tokenizer, prompt, encoded[prompt], settings, seed, _model.Config.MaxLength)).ToArray();
+        try
+        {
+            while (rows.Any(row => !row.IsFinished))
+            {
+                cancel.ThrowIfCancellationRequested();
+                GeneratedPiece[] pieces;
+                using (NewDisposeScope())
+                using (inference_mode())
+                {
+                    var logits = continuation.Next(); // [rows, vocabulary]
+                    pieces = [.. rows.Select((row, i) => row.Step(logits[i], continuation.Texts[i])).OfType<GeneratedPiece>()];
+                }
+                continuation.Append([.. rows.Select(row => row.LastToken)]);
+                foreach (var piece in pieces)
+                    yield return piece;
+            }
+        }
+        finally
+        {
+            foreach (var row in rows)
+                row.Dispose();
+        }
+    }
+
+    private int[] Encode(string prompt)
+    {
+        var ids = _tokenizer.Encode(prompt).Ids;
+        if (ids.Length > 0)
+            return ids;
+        return (_tokenizer.BosTokenId ?? _tokenizer.EosTokenId) is { } start ? [start]
+            : throw new FaultException("/prompts", prompt, "This prompt has no token to begin with.", "Give at least one character.");
+    }
+}
