@@ -21,12 +21,13 @@ internal static class GenerateCommand
     private static readonly Option<string[]> StopStrings = new("--stop") { Description = "Text to stop before; may be given several times." };
     private static readonly Option<long?> Seed = new("--seed") { Description = "The same seed draws the same text." };
     private static readonly Option<string?> Device = DeviceOption.Create();
+    private static readonly Option<DirectoryInfo?> Base = Verb.BaseOption();
 
     public static Command Create()
     {
         var command = new Command("generate", "Continue texts.")
         {
-            Model, Prompts, Stdin, MaxNewTokens, DoSample, Temperature, TopK, TopP, MinP, RepetitionPenalty, StopStrings, Seed, Device,
+            Model, Prompts, Stdin, MaxNewTokens, DoSample, Temperature, TopK, TopP, MinP, RepetitionPenalty, StopStrings, Seed, Device, Base,
         };
         command.SetAction(parsed => Verb.Run(() => parsed.GetValue(Stdin) ? Serve(parsed) : Generate(parsed)));
         return command;
@@ -101,7 +102,7 @@ internal static class GenerateCommand
         }
     }
 
-    private static TextGenerator Open(ParseResult parsed) => new(parsed.GetRequiredValue(Model).FullName, DeviceOption.Choose(parsed.GetValue(Device)));
+    private static TextGenerator Open(ParseResult parsed) => new(parsed.GetRequiredValue(Model).FullName, DeviceOption.Choose(parsed.GetValue(Device)), parsed.GetValue(Base)?.FullName);
 
     private static void Reply(GenerateReply reply)
     {

@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Generation;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
@@ -48,7 +49,7 @@ public sealed class TrainingRun : IDisposable
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
         var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
-        var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task)]);
+        var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)]);
         var trainer = new Trainer(new(
             model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
         return new(trainer, model, optimizer);
@@ -84,6 +85,10 @@ public sealed class TrainingRun : IDisposable
         File.WriteAllText(given, template);
         return files.Where(file => Path.GetFileName(file) != TemplateFile).Append(given);
     }
+
+    /// <summary>How the base model's makers want texts to be drawn, where they say so.</summary>
+    private static IEnumerable<string> GenerationFile(string baseModel) =>
+        new[] { Path.Combine(baseModel, GenerationSettings.FileName) }.Where(File.Exists);
 
     private static IEnumerable<TrainerCallback> Callbacks(TrainingArguments training)
     {

@@ -9,6 +9,8 @@ namespace FineTuneService.Training.Generation;
 /// <summary>A <see cref="GenerationConfig"/> with every value set: the request's, else the model's, else transformers' default.</summary>
 public sealed record GenerationSettings
 {
+    public const string FileName = "generation_config.json";
+
     public int MaxNewTokens { get; init; } = 256;
     public bool DoSample { get; init; }
     public double Temperature { get; init; } = 1;
@@ -23,7 +25,7 @@ public sealed record GenerationSettings
     /// <exception cref="FaultException">When generation_config.json cannot be read.</exception>
     public static GenerationSettings Read(string folder, PretrainedConfig config, Tokenizer tokenizer)
     {
-        var path = Path.Combine(folder, "generation_config.json");
+        var path = Path.Combine(folder, FileName);
         try
         {
             var file = File.Exists(path) ? (JsonObject)JsonNode.Parse(File.ReadAllBytes(path))! : [];

@@ -18,19 +18,19 @@ public sealed class TextGenerator : IDisposable
     private readonly Tokenizer _tokenizer;
     private readonly Device _device;
 
+    /// <param name="folder">A whole model, or an adapter.</param>
+    /// <param name="baseFolder">Of an adapter whose base is not found by itself.</param>
     /// <exception cref="FaultException">When the folder holds no causal language model: a head drawn at random would answer, and mean nothing.</exception>
-    public TextGenerator(string folder, Device device)
+    public TextGenerator(string folder, Device device, string? baseFolder = null)
     {
         _device = device;
-        _tokenizer = Tokenizer.Load(folder);
-        var config = PretrainedConfig.Read(folder);
-        Defaults = GenerationSettings.Read(folder, config, _tokenizer);
-        _model = config.Create(ModelHead.CausalLm);
+        var opened = FineTunedFolder.Open(folder, baseFolder);
+        _tokenizer = Tokenizer.Load(opened.TokenizerFolder);
+        Defaults = GenerationSettings.Read(opened.BaseFolder ?? folder, opened.Config, _tokenizer);
         // Where the head is tied to the embedding, only config.json tells a classifier from a language model.
-        var classifier = (config.Source["architectures"] as System.Text.Json.Nodes.JsonArray)?.Select(name => (string?)name).FirstOrDefault(name => name?.EndsWith("Classification", StringComparison.Ordinal) == true);
-        var missing = classifier ?? string.Join(", ", PretrainedFolder.LoadWeights(folder, _model, seed: 0).NewKeys);
-        if (missing.Length > 0)
-            throw new FaultException(folder, missing, "This model has no trained language-model head.", "Give a causal language model, or a checkpoint of a job that trained one.");
+        if (opened.Config.Architecture is { } architecture && architecture.EndsWith("Classification", StringComparison.Ordinal))
+            throw new FaultException(folder, architecture, "This model has no trained language-model head.", "Give a causal language model, or a checkpoint of a job that trained one.");
+        _model = opened.Load(ModelHead.CausalLm);
         _model.to(device);
         _model.eval();
     }

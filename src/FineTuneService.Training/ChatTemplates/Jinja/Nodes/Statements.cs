@@ -80,7 +80,7 @@ internal sealed class With((Target Target, Expression Value)[] bindings, Stateme
 }
 
 /// <summary><c>{% generation %}…{% endgeneration %}</c>, transformers' own: what it writes is what the model learns to write.</summary>
-internal sealed class Generation(Statement[] body) : Statement
+internal sealed class GenerationBlock(Statement[] body) : Statement
 {
     public override Flow Execute(Rendering run, Scope scope)
     {

@@ -167,7 +167,7 @@ internal sealed class StatementParser
         return new([.. bindings], ParseBlock("endwith"));
     }
 
-    private Generation ParseGeneration()
+    private GenerationBlock ParseGeneration()
     {
         MarksGenerations = true;
         var loops = _loops;
