@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Security.Cryptography;
-using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
@@ -28,7 +27,7 @@ public sealed class TextGenerator : IDisposable
         Defaults = GenerationSettings.Read(folder, config, _tokenizer);
         _model = config.Create(ModelHead.CausalLm);
         // Where the head is tied to the embedding, only config.json tells a classifier from a language model.
-        var classifier = (config.Source["architectures"] as JsonArray)?.Select(name => (string?)name).FirstOrDefault(name => name?.EndsWith("Classification", StringComparison.Ordinal) == true);
+        var classifier = (config.Source["architectures"] as System.Text.Json.Nodes.JsonArray)?.Select(name => (string?)name).FirstOrDefault(name => name?.EndsWith("Classification", StringComparison.Ordinal) == true);
         var missing = classifier ?? string.Join(", ", PretrainedFolder.LoadWeights(folder, _model, seed: 0).NewKeys);
         if (missing.Length > 0)
             throw new FaultException(folder, missing, "This model has no trained language-model head.", "Give a causal language model, or a checkpoint of a job that trained one.");
