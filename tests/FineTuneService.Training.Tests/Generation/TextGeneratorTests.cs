@@ -1,7 +1,6 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
-using FineTuneService.Training.Tokenization;
 using TorchSharp;
 
 namespace FineTuneService.Training.Tests.Generation;
