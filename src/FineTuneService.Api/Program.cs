@@ -1,11 +1,13 @@
 using FineTuneService.Api.BaseModels;
 using FineTuneService.Api.Checkpoints;
 using FineTuneService.Api.Datasets;
+using FineTuneService.Api.Generations;
 using FineTuneService.Api.Health;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Api.OpenApi;
 using FineTuneService.Api.Predictions;
 using FineTuneService.Api.Problems;
+using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -24,7 +26,7 @@ builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadReque
 await builder.AddFineTuneStorage();
 builder.Services.AddDatasets();
 builder.Services.AddBaseModels(builder.Configuration, builder.Environment.ContentRootPath);
-builder.Services.AddPredictions();
+builder.Services.AddWarmModels();
 builder.Services.AddJobs();
 builder.Services.AddOpenApiDocument();
 
@@ -42,6 +44,7 @@ app.MapDatasets();
 app.MapJobs();
 app.MapCheckpoints();
 app.MapPredictions();
+app.MapGenerations();
 app.MapBaseModels();
 app.MapHealth();
 app.MapHangfireDashboard("/hangfire"); // To local requests only, Hangfire's default.

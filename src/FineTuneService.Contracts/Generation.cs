@@ -21,7 +21,7 @@ public sealed record GenerationConfig
     public int? TopK { get; init; }
 
     /// <summary>Draw among the most probable tokens that together reach this probability.</summary>
-    [Range(0.0, 1.0)]
+    [Range(0.0, 1.0, MinimumIsExclusive = true)]
     public double? TopP { get; init; }
 
     /// <summary>Draw among tokens at least this probable, relative to the most probable one.</summary>
@@ -40,25 +40,27 @@ public sealed record GenerationConfig
     public long? Seed { get; init; }
 }
 
-/// <summary>One line to <c>finetune generate MODEL --stdin</c>; the answer is a line for each piece of text, see <see cref="GenerateReply"/>.</summary>
+/// <summary>Texts to continue. One line to <c>finetune generate MODEL --stdin</c>; the answer is a line for each piece of text, see <see cref="GenerateReply"/>.</summary>
 public sealed record GenerateRequest
 {
+    /// <summary>1 to 64 texts.</summary>
     [Length(1, 64)]
     public required IReadOnlyList<string> Prompts { get; init; }
 
+    /// <summary>How to continue them.</summary>
     public GenerationConfig Generation { get; init; } = new();
 }
 
 /// <summary>
-/// What the generator says: first one line with <see cref="Ready"/> once the model is warm; then, for each request, a line for each
+/// What the generator says: first one line with <see cref="ModelReply.Ready"/> once the model is warm; then, for each request, a line for each
 /// <see cref="Piece"/> as soon as it is known, and one line with <see cref="Done"/> or with faults at its end.
 /// </summary>
-public sealed record GenerateReply
+public sealed record GenerateReply : ModelReply
 {
-    public bool? Ready { get; init; }
     public GeneratedPiece? Piece { get; init; }
     public bool? Done { get; init; }
-    public IReadOnlyList<Fault>? Faults { get; init; }
+
+    public override bool IsLast => Done == true || Faults is not null;
 }
 
 /// <summary>Some more of a prompt's continuation.</summary>

@@ -13,14 +13,12 @@ public sealed record PredictInput
 }
 
 /// <summary>
-/// What the predictor says: first one line with <see cref="Ready"/> once the model is warm, then one line a request,
+/// What the predictor says: first one line with <see cref="ModelReply.Ready"/> once the model is warm, then one line a request,
 /// with either predictions (in the order of the inputs) or faults.
 /// </summary>
-public sealed record PredictReply
+public sealed record PredictReply : ModelReply
 {
-    public bool? Ready { get; init; }
     public IReadOnlyList<Prediction>? Predictions { get; init; }
-    public IReadOnlyList<Fault>? Faults { get; init; }
 }
 
 public sealed record Prediction

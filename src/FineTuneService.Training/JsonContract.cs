@@ -84,7 +84,7 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         if (IsOneOrMany(type))
         {
             var one = type.GetGenericArguments()[0];
-            return json.ValueKind == JsonValueKind.Array ? ReadList(json, one, pointer) : ReadScalar(json, one, pointer, limits with { OrAuto = " or a list" });
+            return json.ValueKind == JsonValueKind.Array ? ReadList(json, one, pointer, new(null, null)) : ReadScalar(json, one, pointer, limits with { OrAuto = " or a list" });
         }
         var info = options.GetTypeInfo(type);
         if (info.PolymorphismOptions is { } polymorphism)
@@ -93,7 +93,7 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         {
             JsonTypeInfoKind.Object => ReadObject(json, info, pointer),
             JsonTypeInfoKind.Dictionary => ReadDictionary(json, info, pointer, limits),
-            JsonTypeInfoKind.Enumerable => ReadList(json, info.ElementType!, pointer),
+            JsonTypeInfoKind.Enumerable => ReadList(json, info.ElementType!, pointer, limits),
             _ => ReadScalar(json, type, pointer, limits),
         };
     }
@@ -176,10 +176,13 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         return sound;
     }
 
-    private JsonArray? ReadList(JsonElement json, Type elementType, string pointer)
+    private JsonArray? ReadList(JsonElement json, Type elementType, string pointer, Limits limits)
     {
         if (json.ValueKind != JsonValueKind.Array)
             return Fault<JsonArray>(pointer, json, $"Expected a list, found {Kind(json)}.", "Give a list: [ … ].");
+        var (least, most) = limits.Of<LengthAttribute>() is { } length ? (length.MinimumLength, length.MaximumLength) : (0, limits.Of<MaxLengthAttribute>()?.Length ?? int.MaxValue);
+        if (json.GetArrayLength() is var count && (count < least || count > most))
+            return Fault<JsonArray>(pointer, default, $"{count} entries are out of bounds.", $"Give {least} to {most}.");
         return [.. json.EnumerateArray().Select((element, index) => Read(element, elementType, $"{pointer}/{index}", new(null, null)))];
     }
 

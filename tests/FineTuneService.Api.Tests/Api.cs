@@ -142,5 +142,29 @@ public sealed class Api : IAsyncLifetime
         return id;
     }
 
+    /// <summary>A job that succeeded, and the empty folder of its only checkpoint.</summary>
+    public async Task<(string Id, string Folder)> PutCheckpoint()
+    {
+        var id = await PutJob(JobStatus.Succeeded);
+        var folder = Directory.CreateDirectory(Storage.Run(id).Checkpoint(7)).FullName;
+        await InDatabase(db =>
+        {
+            db.Checkpoints.Add(new Checkpoint
+            {
+                JobId = id,
+                Step = 7,
+                Epoch = 1,
+                Path = "checkpoints/checkpoint-7",
+                Bytes = 1,
+                Best = true,
+                Final = true,
+                Metrics = "{}",
+                CreatedAt = TimeProvider.System.GetUtcNow(),
+            });
+            return db.SaveChangesAsync(Cancel);
+        });
+        return (id, folder);
+    }
+
     public static IEnumerable<string> Pointers(JsonObject problem) => problem["faults"]!.AsArray().Select(fault => (string)fault!["pointer"]!);
 }

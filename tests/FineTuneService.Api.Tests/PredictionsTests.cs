@@ -1,17 +1,20 @@
 using System.Net;
 using System.Text.Json;
 using FineTuneService.Contracts;
-using FineTuneService.Storage;
 
 namespace FineTuneService.Api.Tests;
 
 /// <summary>Against a real process that speaks the protocol, Fixtures/predictor.sh.</summary>
+[Collection(WarmModels)]
 public sealed class PredictionsTests(Api api)
 {
+    /// <summary>Tests that count processes take turns: only two models stay warm.</summary>
+    public const string WarmModels = "warm models";
+
     [Fact]
     public async Task Texts_and_pairs_are_answered_in_their_order_by_one_warm_process()
     {
-        var (id, folder) = await WithCheckpoint();
+        var (id, folder) = await api.PutCheckpoint();
 
         var texts = await api.Post($"/jobs/{id}/predict", """{"texts": ["a", "b", "c"]}""", HttpStatusCode.OK);
         var pairs = await api.Post($"/jobs/{id}/predict?checkpoint=best", """{"inputs": [{"text": "a", "text_pair": "b"}]}""", HttpStatusCode.OK);
@@ -26,7 +29,7 @@ public sealed class PredictionsTests(Api api)
     public async Task The_process_sees_none_of_our_secrets()
     {
         Environment.SetEnvironmentVariable("ConnectionStrings__Secret", "hunter2");
-        var (id, folder) = await WithCheckpoint();
+        var (id, folder) = await api.PutCheckpoint();
 
         await api.Post($"/jobs/{id}/predict", """{"texts": ["a"]}""", HttpStatusCode.OK);
 
@@ -38,7 +41,7 @@ public sealed class PredictionsTests(Api api)
     [Fact]
     public async Task A_crash_is_answered_by_a_new_process()
     {
-        var (id, folder) = await WithCheckpoint();
+        var (id, folder) = await api.PutCheckpoint();
         await api.Post($"/jobs/{id}/predict", """{"texts": ["a"]}""", HttpStatusCode.OK);
 
         await api.Post($"/jobs/{id}/predict", """{"texts": ["crash once"]}""", HttpStatusCode.OK);
@@ -51,7 +54,7 @@ public sealed class PredictionsTests(Api api)
     [InlineData("nonsense")]
     public async Task A_process_that_fails_again_is_told_and_the_next_request_works(string text)
     {
-        var (id, folder) = await WithCheckpoint();
+        var (id, folder) = await api.PutCheckpoint();
 
         await api.Post($"/jobs/{id}/predict", $$"""{"texts": ["{{text}}"]}""", HttpStatusCode.ServiceUnavailable);
 
@@ -62,7 +65,7 @@ public sealed class PredictionsTests(Api api)
     [Fact]
     public async Task Faults_of_the_predictor_reach_the_client()
     {
-        var (id, _) = await WithCheckpoint();
+        var (id, _) = await api.PutCheckpoint();
 
         Assert.Equal(["/inputs/0/text"], Api.Pointers(await api.Post($"/jobs/{id}/predict", """{"texts": ["refuse"]}""", HttpStatusCode.UnprocessableEntity)));
     }
@@ -76,7 +79,7 @@ public sealed class PredictionsTests(Api api)
     [InlineData("""{"texts": "a"}""", "/texts")]
     public async Task Bodies_are_judged_before_a_model_is_loaded(string body, string pointer)
     {
-        var (id, folder) = await WithCheckpoint();
+        var (id, folder) = await api.PutCheckpoint();
 
         Assert.Equal(pointer, Api.Pointers(await api.Post($"/jobs/{id}/predict", body, HttpStatusCode.UnprocessableEntity)).First());
 
@@ -86,7 +89,7 @@ public sealed class PredictionsTests(Api api)
     [Fact]
     public async Task Too_many_waiting_requests_are_refused()
     {
-        var (id, _) = await WithCheckpoint();
+        var (id, _) = await api.PutCheckpoint();
         var body = JsonSerializer.Serialize(new { texts = Enumerable.Repeat("a", 200) });
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => api.Http.PostAsync($"/jobs/{id}/predict", new StringContent(body, System.Text.Encoding.UTF8, "application/json"), Api.Cancel)));
@@ -104,7 +107,7 @@ public sealed class PredictionsTests(Api api)
         var used = new List<string>();
         for (var i = 0; i < 3; i++)
         {
-            var (id, folder) = await WithCheckpoint();
+            var (id, folder) = await api.PutCheckpoint();
             await api.Post($"/jobs/{id}/predict", """{"texts": ["a"]}""", HttpStatusCode.OK);
             used.Add(folder);
         }
@@ -121,27 +124,4 @@ public sealed class PredictionsTests(Api api)
     private static string[] Starts(string folder) => File.ReadAllLines(Path.Combine(folder, "starts"));
 
     private static bool IsAlive(int processId) => Directory.Exists($"/proc/{processId}");
-
-    private async Task<(string Id, string Folder)> WithCheckpoint()
-    {
-        var id = await api.PutJob(JobStatus.Succeeded);
-        var folder = Directory.CreateDirectory(api.Storage.Run(id).Checkpoint(7)).FullName;
-        await api.InDatabase(db =>
-        {
-            db.Checkpoints.Add(new Checkpoint
-            {
-                JobId = id,
-                Step = 7,
-                Epoch = 1,
-                Path = "checkpoints/checkpoint-7",
-                Bytes = 1,
-                Best = true,
-                Final = true,
-                Metrics = "{}",
-                CreatedAt = TimeProvider.System.GetUtcNow(),
-            });
-            return db.SaveChangesAsync(Api.Cancel);
-        });
-        return (id, folder);
-    }
 }

@@ -15,6 +15,16 @@ public sealed class EventStream(string jobId, long after, FineTuneDb db, EventSi
 
     private const int Batch = 500;
 
+    public static bool IsWanted(HttpRequest request) => request.GetTypedHeaders().Accept.Any(accepted => accepted.MediaType == MediaType);
+
+    /// <summary>The headers of a stream.</summary>
+    public static void Begin(HttpResponse response)
+    {
+        response.ContentType = MediaType;
+        response.Headers.CacheControl = "no-store";
+        response.Headers["X-Accel-Buffering"] = "no"; // nginx
+    }
+
     public async Task ExecuteAsync(HttpContext httpContext)
     {
         // A stream would hold up our own end; the client comes back to another process with its Last-Event-ID.
@@ -31,9 +41,7 @@ public sealed class EventStream(string jobId, long after, FineTuneDb db, EventSi
 
     private async Task Follow(HttpResponse response, CancellationToken cancel)
     {
-        response.ContentType = MediaType;
-        response.Headers.CacheControl = "no-store";
-        response.Headers["X-Accel-Buffering"] = "no"; // nginx
+        Begin(response);
         using var subscription = signals.Subscribe(jobId);
         await response.WriteAsync(": events follow\n\n", cancel);
         while (true)

@@ -36,7 +36,7 @@ public static class ReadEvents
         var size = Page.Limit(limit, usual: 200, most: 1000);
         var job = await db.FindJob(id, cancel);
         var seen = lastEventId ?? after;
-        if (request.GetTypedHeaders().Accept.Any(accepted => accepted.MediaType == EventStream.MediaType))
+        if (EventStream.IsWanted(request))
             return job.Status.IsTerminal() && !await After(db, id, seen).AnyAsync(cancel) ? TypedResults.NoContent() : new EventStream(id, seen, db, signals);
 
         var rows = await After(db, id, seen).Take(size + 1).ToListAsync(cancel);

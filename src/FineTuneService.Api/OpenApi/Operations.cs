@@ -35,6 +35,7 @@ internal sealed class Operations : IOperationFilter
             }
             """,
         [typeof(PredictBody)] = """{ "texts": ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"] }""",
+        [typeof(GenerateRequest)] = """{ "prompts": ["Once upon a time"], "generation": { "max_new_tokens": 64, "temperature": 0.8, "seed": 1 } }""",
     };
 
     public void Apply(OpenApiOperation operation, OperationFilterContext context)

@@ -1,4 +1,5 @@
 using FineTuneService.Api.Checkpoints;
+using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -28,11 +29,12 @@ public static class Predict
     /// <param name="id">The job's id.</param>
     /// <param name="checkpoint">A step, <c>best</c> or <c>final</c>. Unless given: the best one, else the newest.</param>
     public static async Task<Ok<PredictAnswer>> Handle(
-        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, Predictors predictors, CancellationToken cancel, string? checkpoint = null)
+        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
         var inputs = await ReadInputs(request.Body, cancel);
         var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
-        return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, await predictors.AskAsync(folder.Path, new() { Inputs = inputs }, cancel)));
+        var reply = await models.AskAsync<PredictReply>("predict", folder.Path, new PredictRequest { Inputs = inputs }, cancel).SingleAsync(cancel);
+        return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, reply.Predictions!));
     }
 
     private static async Task<IReadOnlyList<PredictInput>> ReadInputs(Stream utf8, CancellationToken cancel)

@@ -17,7 +17,7 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
         {
             await next(context);
             if (context.Response is { StatusCode: >= 400, HasStarted: false } response)
-                await Write(context, response.StatusCode, Hint(response.StatusCode), null);
+                await Write(context, Describe(context, response.StatusCode, Hint(response.StatusCode), null));
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -25,12 +25,19 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
         }
         catch (Exception error) when (!context.Response.HasStarted)
         {
-            var (status, detail, faults) = Explain(error);
-            if (status >= 500)
+            var problem = Explain(context, error);
+            if (problem.Status >= 500)
                 log.LogError(error, "{Method} {Path} failed", context.Request.Method, context.Request.Path);
             context.Response.Clear();
-            await Write(context, status, detail, faults);
+            await Write(context, problem);
         }
+    }
+
+    /// <summary>What the client is told of this error.</summary>
+    public static Problem Explain(HttpContext context, Exception error)
+    {
+        var (status, detail, faults) = Explain(error);
+        return Describe(context, status, detail, faults);
     }
 
     private static (int Status, string? Detail, IReadOnlyList<Fault>? Faults) Explain(Exception error) => error switch
@@ -57,18 +64,19 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
         _ => null,
     };
 
-    private static Task Write(HttpContext context, int status, string? detail, IReadOnlyList<Fault>? faults)
+    private static Problem Describe(HttpContext context, int status, string? detail, IReadOnlyList<Fault>? faults) => new()
     {
-        (context.Response.StatusCode, context.Response.ContentLength) = (status, null);
-        var problem = new Problem
-        {
-            Title = ReasonPhrases.GetReasonPhrase(status),
-            Status = status,
-            Detail = detail,
-            Instance = context.Request.Path,
-            TraceId = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier,
-            Faults = faults,
-        };
+        Title = ReasonPhrases.GetReasonPhrase(status),
+        Status = status,
+        Detail = detail,
+        Instance = context.Request.Path,
+        TraceId = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier,
+        Faults = faults,
+    };
+
+    private static Task Write(HttpContext context, Problem problem)
+    {
+        (context.Response.StatusCode, context.Response.ContentLength) = (problem.Status, null);
         return context.Response.WriteAsJsonAsync(problem, SnakeCaseJson.Options, "application/problem+json", context.RequestAborted);
     }
 

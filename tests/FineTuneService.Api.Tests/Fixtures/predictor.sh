@@ -1,10 +1,27 @@
 #!/usr/bin/env bash
-# Speaks the protocol of `finetune predict CHECKPOINT --stdin` (Contracts/Prediction.cs) without a model.
-# What a text says, it does: "crash once", "crash", "refuse", "nonsense". Each start leaves its process id and environment in the checkpoint.
+# Speaks the protocol of `finetune predict|generate CHECKPOINT --stdin` (Contracts/Prediction.cs, Generation.cs) without a model; where there is one, the real command takes over.
+# What a text says, it does: "crash once", "crash", "refuse", "nonsense", "slowly", "endless", "die midway". Each start leaves its process id and environment in the checkpoint.
 set -u
+verb=$1
 checkpoint=$2
 echo "$$" >>"$checkpoint/starts"
 env >"$checkpoint/environment"
+output=${0%/Fixtures/*}
+[[ -e $checkpoint/model.safetensors ]] && exec "$output/../../FineTuneService.Cli/${output##*/}/finetune" "$@"
+[[ -e $checkpoint/loads-slowly ]] && sleep 2
+
+piece() { echo "{\"piece\":{\"prompt\":0,\"text\":\"$1\"}}"; }
+
+generate() {
+    case $1 in
+        *slowly*) for ((i = 0; i < 20; i++)); do piece 'step '; sleep 0.01; done ;;
+        *endless*) while true; do piece 'on and '; sleep 0.01; done ;;
+        *'die midway'*) piece 'half '; echo 'these are my last words' >&2; exit 1 ;;
+    esac
+    echo '{"piece":{"prompt":0,"text":"end","finish_reason":"stop","prompt_tokens":1,"completion_tokens":1}}'
+    echo '{"done":true}'
+}
+
 echo '{"ready":true}'
 while IFS= read -r line; do
     case $line in
@@ -13,6 +30,10 @@ while IFS= read -r line; do
         *refuse*) echo '{"faults":[{"pointer":"/inputs/0/text","value":"refuse","message":"No.","remedy":"Ask otherwise."}]}'; continue ;;
         *nonsense*) echo 'Segmentation fault'; continue ;;
     esac
+    if [[ $verb == generate ]]; then
+        generate "$line"
+        continue
+    fi
     texts=$(grep -o '"text":' <<<"$line" | wc -l)
     predictions=$(for ((i = 0; i < texts; i++)); do printf ',{"label":"1","probabilities":{"0":0.25,"1":0.75},"truncated_tokens":0}'; done)
     echo "{\"predictions\":[${predictions:1}]}"

@@ -1,9 +1,9 @@
 using System.ComponentModel.DataAnnotations;
 
-namespace FineTuneService.Api.Predictions;
+namespace FineTuneService.Api.WarmModels;
 
 /// <summary>Section <c>Predictor</c>: warm models, each in a child process of its own.</summary>
-public sealed class PredictorSettings
+public sealed class WarmModelSettings
 {
     /// <summary>Processes kept warm; beyond, the least recently used one ends. Each holds one model in memory.</summary>
     [Range(1, 64)]
@@ -19,6 +19,6 @@ public sealed class PredictorSettings
     /// <summary>How long a model may take to load.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>How long an answer may take.</summary>
+    /// <summary>How long an answer may take, and each further piece of a text.</summary>
     public TimeSpan ReplyTimeout { get; init; } = TimeSpan.FromMinutes(1);
 }

@@ -1,0 +1,48 @@
+using FineTuneService.Api.Checkpoints;
+using FineTuneService.Api.Jobs;
+using FineTuneService.Api.WarmModels;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Training;
+
+namespace FineTuneService.Api.Generations;
+
+/// <param name="Step">The checkpoint's step.</param>
+/// <param name="Texts">In the order of the prompts.</param>
+public sealed record GenerateAnswer(int Step, IReadOnlyList<Completion> Texts);
+
+/// <summary>How a prompt goes on.</summary>
+/// <param name="Text">Without the prompt.</param>
+/// <param name="FinishReason">Why it ends.</param>
+/// <param name="PromptTokens">Tokens of the prompt.</param>
+/// <param name="CompletionTokens">Tokens that were added, the end-of-text token among them.</param>
+public sealed record Completion(string Text, FinishReason FinishReason, int PromptTokens, int CompletionTokens);
+
+public static class Generate
+{
+    /// <summary>Continues texts with a job's checkpoint: as JSON, or with <c>Accept: text/event-stream</c> piece by piece. The first request loads the model; it then stays warm for a while.</summary>
+    /// <remarks>
+    /// The stream sends a piece a message: <c>{"prompt": 0, "text": "…"}</c>, with the number of the prompt that it continues; a prompt's last piece has <c>finish_reason</c>,
+    /// <c>prompt_tokens</c> and <c>completion_tokens</c> as well. At its end comes the event <c>done</c> with the checkpoint's step, or <c>error</c> with a problem (RFC 9457).
+    /// What is wrong with the request is told before the stream begins, with a status of its own.
+    /// </remarks>
+    /// <param name="id">The job's id.</param>
+    /// <param name="checkpoint">A step, <c>best</c> or <c>final</c>. Unless given: the best one, else the newest.</param>
+    public static async Task<IResult> Handle(
+        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
+    {
+        var asked = await JsonContract.ReadAsync<GenerateRequest>(request.Body, Catalog.Json, cancel);
+        var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
+        var pieces = models.AskAsync<GenerateReply>("generate", folder.Path, asked, cancel).Where(reply => reply.Piece is not null).Select(reply => reply.Piece!);
+        if (EventStream.IsWanted(request))
+            return new GenerationStream(folder.Checkpoint.Step, pieces);
+        var whole = await pieces.ToLookupAsync(piece => piece.Prompt, cancellationToken: cancel);
+        return TypedResults.Ok(new GenerateAnswer(folder.Checkpoint.Step, [.. asked.Prompts.Select((_, prompt) => Join(whole[prompt]))]));
+    }
+
+    private static Completion Join(IEnumerable<GeneratedPiece> pieces)
+    {
+        var last = pieces.Last();
+        return new(string.Concat(pieces.Select(piece => piece.Text)), last.FinishReason!.Value, last.PromptTokens!.Value, last.CompletionTokens!.Value);
+    }
+}
