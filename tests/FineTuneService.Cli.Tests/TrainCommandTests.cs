@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Tests;
@@ -99,6 +100,22 @@ public sealed class TrainCommandTests
         var succeeded = Assert.IsType<RunSucceeded>(run.Events[^1]);
         Assert.Equal(best, succeeded.BestStep);
         Assert.Equal(run.Events.OfType<Evaluated>().Min(evaluated => evaluated.Metrics["eval_loss"]), succeeded.BestMetric);
+    }
+
+    [Fact]
+    public async Task A_checkpoint_is_proved_and_described()
+    {
+        using var run = new SampleRun(Short);
+        await Finetune.Run("train", run.Folder.Path);
+
+        var proof = JsonNode.Parse(File.ReadAllText(Path.Combine(run.Folder.Checkpoint(40), "manifest.json")))!["verification"]!;
+        Assert.Equal(0, proof["read_back_error"]!.GetValue<double>());
+        Assert.Equal(0, proof["opened_error"]!.GetValue<double>());
+        var card = File.ReadAllText(Path.Combine(run.Folder.Checkpoint(40), "README.md"));
+        Assert.StartsWith("---\nbase_model: \"tiny-bert-en\"\n", card, StringComparison.Ordinal);
+        Assert.Contains("pipeline_tag: text-classification", card, StringComparison.Ordinal);
+        Assert.Contains(run.Events.OfType<Evaluated>().Last().Metrics["eval_loss"].ToString("G5", System.Globalization.CultureInfo.InvariantCulture), card, StringComparison.Ordinal);
+        Assert.DoesNotContain(run.Folder.Path, card, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -8,21 +8,25 @@ namespace FineTuneService.Training.Checkpoints;
 
 /// <summary>The content of a checkpoint folder: a Hugging Face model folder or a PEFT adapter, plus what an exact resume needs. No pickle.</summary>
 /// <param name="weights">What is saved of the model.</param>
-/// <param name="tokenizerFiles">Full paths of the tokenizer's files; they are copied byte for byte.</param>
-public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyList<string> tokenizerFiles)
+/// <param name="companions">Full paths of files that go with the model, such as the tokenizer's; they are copied byte for byte.</param>
+public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyList<string> companions, ExportVerification verification, ModelCard card)
 {
     private const string TrainerStateFile = "trainer_state.json", ResumeStateFile = "resume_state.json";
     private const string OptimizerFile = "optimizer.safetensors";
 
-    public void Write(string folder, TrainerState state, AdamW optimizer)
+    /// <returns>How it was proved that the files are the model.</returns>
+    public ExportProof Write(string folder, TrainerState state, AdamW optimizer)
     {
         using var scope = NewDisposeScope();
         weights.Save(folder);
-        foreach (var file in tokenizerFiles)
+        foreach (var file in companions)
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         SafetensorsWriter.Write(Path.Combine(folder, OptimizerFile), optimizer.State);
         WriteJson(Path.Combine(folder, TrainerStateFile), state);
         WriteJson(Path.Combine(folder, ResumeStateFile), state.Resume);
+        var proof = verification.Prove(folder);
+        File.WriteAllText(Path.Combine(folder, ModelCard.FileName), card.Write(state, state.Resume.EvaluatedHere ?? [], proof.ToString()));
+        return proof;
     }
 
     /// <summary>Puts model and optimizer into the state they had after <paramref name="step"/>.</summary>

@@ -8,7 +8,7 @@ namespace FineTuneService.Training.Checkpoints;
 
 /// <summary>
 /// The checkpoints of one run. A folder named <c>checkpoint-N</c> is complete by construction: it was written under another name,
-/// brought to the disk and renamed. <c>manifest.json</c> in it has the SHA-256 of every file.
+/// brought to the disk and renamed. <c>manifest.json</c> in it has the SHA-256 of every file, and the proof that they are the model.
 /// </summary>
 public sealed class CheckpointStore(RunFolder run)
 {
@@ -38,16 +38,16 @@ public sealed class CheckpointStore(RunFolder run)
     }
 
     /// <summary>Publishes a checkpoint: all of it or nothing, whatever happens meanwhile.</summary>
-    /// <param name="write">Writes its files into the folder that it is given.</param>
+    /// <param name="write">Writes its files into the folder that it is given, and proves them.</param>
     /// <returns>Bytes of all files.</returns>
-    public long Save(int step, Action<string> write)
+    public long Save(int step, Func<string, ExportProof> write)
     {
         var draft = Path.Combine(run.Checkpoints, $".draft-{step}");
         DeleteIfExists(draft);
         Directory.CreateDirectory(draft);
-        write(draft);
+        var proof = write(draft);
         var files = Directory.EnumerateFiles(draft).Order(StringComparer.Ordinal).ToDictionary(file => Path.GetFileName(file)!, Describe);
-        File.WriteAllText(Path.Combine(draft, Manifest), JsonSerializer.Serialize(files, SnakeCaseJson.Indented));
+        File.WriteAllText(Path.Combine(draft, Manifest), JsonSerializer.Serialize(new Content(files, proof), SnakeCaseJson.Indented));
         Durable.FlushFolder(draft);
         var final = run.Checkpoint(step);
         DeleteIfExists(final); // An attempt that was rewound wrote the same step before.
@@ -74,7 +74,7 @@ public sealed class CheckpointStore(RunFolder run)
             return $"{Manifest} is missing";
         try
         {
-            var files = JsonSerializer.Deserialize<Dictionary<string, FileEntry>>(File.ReadAllBytes(manifest), SnakeCaseJson.Options)!;
+            var files = JsonSerializer.Deserialize<Content>(File.ReadAllBytes(manifest), SnakeCaseJson.Options)!.Files;
             return files.Where(file => !File.Exists(Path.Combine(folder, file.Key))).Select(file => $"{file.Key} is missing")
                 .Concat(files.Where(file => Describe(Path.Combine(folder, file.Key)) != file.Value).Select(file => $"{file.Key} has changed since it was written"))
                 .FirstOrDefault();
@@ -102,6 +102,8 @@ public sealed class CheckpointStore(RunFolder run)
         Directory.Move(folder, doomed);
         Directory.Delete(doomed, recursive: true);
     }
+
+    private sealed record Content(Dictionary<string, FileEntry> Files, ExportProof Verification);
 
     private sealed record FileEntry(long Bytes, string Sha256);
 }

@@ -88,7 +88,7 @@ public record LoraConfig : TrainingMethodConfig
     {
         if (baseFolder is null)
             throw new FaultException("/init", "config", "An adapter to weights that were drawn at random is of no use: nobody has that base.", "Set method to full, or init to pretrained.");
-        var baseName = NameOf(baseFolder);
+        var baseName = ModelName.Of(baseFolder);
         var config = Adapter is null ? this : Continued(AdapterFolder.Read(Adapter), baseName);
         LoraTargets.Find(model, config, head, newKeys: []); // Faults are told before gigabytes are read.
         var loaded = LoadBase(baseFolder, model, seed);
@@ -107,7 +107,7 @@ public record LoraConfig : TrainingMethodConfig
         var usual = new LoraConfig();
         var faults = new FaultList();
         faults.Require(
-            NameOf(continued.BaseName) == baseName, "/method/adapter", continued.BaseName, $"The adapter was made for this base, and the job's is {baseName}.", "Give the adapter's base as base_model.");
+            LastOf(continued.BaseName) == LastOf(baseName), "/method/adapter", continued.BaseName, $"The adapter was made for this base, and the job's is {baseName}.", "Give the adapter's base as base_model.");
         Agree("r", R, saved.R, usual.R);
         Agree("lora_alpha", LoraAlpha, saved.LoraAlpha, usual.LoraAlpha);
         Agree("use_rslora", UseRslora, saved.UseRslora, usual.UseRslora);
@@ -122,8 +122,8 @@ public record LoraConfig : TrainingMethodConfig
             faults.Require(Equals(here, there) || Equals(here, silent), $"/method/{field}", here, $"The adapter that is continued has {there}.", "Leave it out, or start a new adapter.");
     }
 
-    /// <summary>Where the service keeps its files says nothing to others: the last part of the path is the name.</summary>
-    private static string NameOf(string path) => Path.GetFileName(Path.TrimEndingDirectorySeparator(path));
+    /// <summary>Adapters from elsewhere name their base by an id of the hub, or by a path of another machine.</summary>
+    private static string LastOf(string name) => Path.GetFileName(Path.TrimEndingDirectorySeparator(name));
 
     private static bool IsPattern(string pattern)
     {
