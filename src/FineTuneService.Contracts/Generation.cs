@@ -40,7 +40,8 @@ public sealed record GenerationConfig
     public long? Seed { get; init; }
 }
 
-/// <summary>Texts to continue. One line to <c>finetune generate MODEL --stdin</c>; the answer is a line for each piece of text, see <see cref="GenerateReply"/>.</summary>
+/// <summary>Texts to continue.</summary>
+/// <remarks>One line to <c>finetune generate MODEL --stdin</c>; the answer is a line for each piece of text, see <see cref="GenerateReply"/>.</remarks>
 public sealed record GenerateRequest
 {
     /// <summary>1 to 64 texts.</summary>

@@ -34,7 +34,7 @@ public static class Predict
         var inputs = await ReadInputs(request.Body, cancel);
         var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
         var reply = await models.AskAsync<PredictReply>("predict", folder.Path, new PredictRequest { Inputs = inputs }, cancel).SingleAsync(cancel);
-        return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, reply.Predictions!));
+        return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, reply.Predictions ?? throw new InvalidDataException("The predictor gave neither predictions nor faults.")));
     }
 
     private static async Task<IReadOnlyList<PredictInput>> ReadInputs(Stream utf8, CancellationToken cancel)
