@@ -11,13 +11,13 @@ internal sealed partial class RunJob
     private static readonly TimeSpan NoteInterval = TimeSpan.FromSeconds(10);
 
     /// <returns>The model's folder; null when this attempt has ended, which is recorded then.</returns>
-    private async Task<string?> PlaceBaseModel(Job job, CancellationToken cancel)
+    private async Task<string?> PlaceBaseModel(Job job)
     {
         try
         {
             var spec = JsonNode.Parse(job.Spec)!;
             var name = spec["base_model"]!.GetValue<string>();
-            return spec["revision"]?.GetValue<string>() is { } commit ? await FetchFromHub(job, HubModel.Parse(name, commit), cancel)
+            return spec["revision"]?.GetValue<string>() is { } commit ? await FetchFromHub(job, HubModel.Parse(name, commit))
                 : CheckpointName.Parse(name) is { } checkpoint ? FolderOf(checkpoint)
                 : Path.Combine(storage.ModelsDirectory, name);
         }
@@ -44,12 +44,12 @@ internal sealed partial class RunJob
             : throw new FaultException("/base_model", checkpoint.ToString(), "This checkpoint was there when the job was posted, and has been deleted since.", $"Choose one of GET /jobs/{checkpoint.JobId}/checkpoints and post the job again.");
     }
 
-    private async Task<string?> FetchFromHub(Job job, HubModel model, CancellationToken cancel)
+    private async Task<string?> FetchFromHub(Job job, HubModel model)
     {
         using var stop = new CancellationTokenSource();
         var progress = new DownloadProgress();
         var fetching = hub.Fetch(model, progress, stop.Token);
-        var ending = await Accompany(job, model, fetching, progress, cancel);
+        var ending = await Accompany(job, model, fetching, progress);
         if (ending == Ending.Exited)
             return (await fetching).Path;
         await stop.CancelAsync();
@@ -63,12 +63,12 @@ internal sealed partial class RunJob
     }
 
     /// <summary>Tells that we are alive and how far it is, until the download has ended or something ends it.</summary>
-    private async Task<Ending> Accompany(Job job, HubModel model, Task fetching, DownloadProgress progress, CancellationToken cancel)
+    private async Task<Ending> Accompany(Job job, HubModel model, Task fetching, DownloadProgress progress)
     {
         var noted = 0L; // Clock's timestamp; 0: not yet.
         while (!fetching.IsCompleted)
         {
-            var ending = cancel.IsCancellationRequested ? Ending.ShuttingDown : await Listen(job);
+            var ending = IsShuttingDown ? Ending.ShuttingDown : await Listen(job);
             if (ending != Ending.Exited)
                 return ending;
             if (progress.Total > progress.Done && (noted == 0 || clock.GetElapsedTime(noted) >= NoteInterval))

@@ -18,10 +18,14 @@ internal sealed partial class RunJob(
     TrainerLocation trainer,
     ModelHub hub,
     IOptions<WorkerSettings> options,
+    IHostApplicationLifetime host,
     TimeProvider clock,
     ILogger<RunJob> log) : RunJobCall
 {
     private readonly WorkerSettings _settings = options.Value;
+
+    /// <summary>Not Hangfire's token: that one also fires when its database is away, and who owns the job is told by our own heartbeat.</summary>
+    private bool IsShuttingDown => host.ApplicationStopping.IsCancellationRequested;
 
     /// <param name="cancel">Hangfire's: this worker shuts down, or the queue entry was taken away.</param>
     public override async Task Execute(string jobId, CancellationToken cancel)
@@ -33,7 +37,7 @@ internal sealed partial class RunJob(
             return;
         }
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
-        if (await PlaceBaseModel(job, cancel) is not { } baseModel)
+        if (await PlaceBaseModel(job) is not { } baseModel)
             return;
         var folder = await Prepare(job, baseModel, cancel);
         // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
@@ -41,7 +45,7 @@ internal sealed partial class RunJob(
         using var process = new TrainerProcess(trainer, folder, job.Attempt);
         await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Running, null, null, CancellationToken.None));
         var pump = new EventPump(folder, job, projection, clock, log);
-        var ending = await Supervise(job, process, pump, cancel);
+        var ending = await Supervise(job, process, pump);
         // If we die here: the log is complete and the state is not; the next attempt resumes at the last step and ends at once.
         await Persist(() => Record(job, process, pump.Ending, ending));
     }
@@ -68,7 +72,7 @@ internal sealed partial class RunJob(
     }
 
     /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>
-    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump, CancellationToken cancel)
+    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump)
     {
         var exited = process.Exited(CancellationToken.None);
         var pumping = pump.Run(exited, CancellationToken.None);
@@ -76,7 +80,7 @@ internal sealed partial class RunJob(
         using var heartbeat = new PeriodicTimer(_settings.Heartbeat, clock);
         while (!exited.IsCompleted && ending == Ending.Exited)
         {
-            ending = cancel.IsCancellationRequested ? Ending.ShuttingDown : await Listen(job);
+            ending = IsShuttingDown ? Ending.ShuttingDown : await Listen(job);
             var tick = heartbeat.WaitForNextTickAsync(CancellationToken.None).AsTask();
             if (ending == Ending.Exited)
                 await Task.WhenAny(exited, tick, pumping);

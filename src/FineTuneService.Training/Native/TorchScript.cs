@@ -32,20 +32,38 @@ internal static class TorchScript
     private static readonly jit.CompilationUnit Functions = jit.compile(Source);
 
     /// <summary>Rows of <paramref name="weight"/>; row <paramref name="paddingIndex"/> (−1: none) takes no gradient.</summary>
-    public static Tensor Embedding(Tensor weight, Tensor ids, int paddingIndex) => Functions.invoke<Tensor>("embedding", weight, ids, paddingIndex);
+    public static Tensor Embedding(Tensor weight, Tensor ids, int paddingIndex) => (Tensor)Invoke("embedding", weight, ids, paddingIndex);
 
     /// <summary><paramref name="input"/> over its root mean square in the last dimension, times <paramref name="weight"/> of that dimension.</summary>
-    public static Tensor RmsNorm(Tensor input, Tensor weight, double epsilon) => Functions.invoke<Tensor>("rms_norm", input, weight, epsilon);
+    public static Tensor RmsNorm(Tensor input, Tensor weight, double epsilon) => (Tensor)Invoke("rms_norm", input, weight, epsilon);
 
     /// <summary>L2 norm over all tensors together, a scalar on their device.</summary>
-    public static Tensor GlobalNorm(Tensor[] tensors) => Functions.invoke<Tensor>("global_norm", (object)tensors);
+    public static Tensor GlobalNorm(Tensor[] tensors) => (Tensor)Invoke("global_norm", (object)tensors);
 
     /// <summary>Multiplies all tensors in place by one scalar tensor.</summary>
-    public static void Scale(Tensor[] tensors, Tensor factor) => Functions.invoke("scale_", tensors, factor);
+    public static void Scale(Tensor[] tensors, Tensor factor) => Invoke("scale_", tensors, factor);
 
     /// <summary>One AdamW step over all tensors in one kernel (Loshchilov and Hutter 2019, arXiv:1711.05101).</summary>
     public static void AdamW(
         Tensor[] parameters, Tensor[] gradients, Tensor[] expAvg, Tensor[] expAvgSq, Tensor[] steps,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
-        Functions.invoke("adamw_", parameters, gradients, expAvg, expAvgSq, steps, learningRate, beta1, beta2, weightDecay, epsilon);
+        Invoke("adamw_", parameters, gradients, expAvg, expAvgSq, steps, learningRate, beta1, beta2, weightDecay, epsilon);
+
+    /// <summary>
+    /// TorchSharp makes a native scalar of each double and keeps no reference to it: a collection between that and the call would free it,
+    /// and the function reads what lies there then. Ours live until it has returned.
+    /// </summary>
+    private static object Invoke(string function, params object[] arguments)
+    {
+        object[] kept = [.. arguments.Select(argument => argument is double number ? (Scalar)number : argument)];
+        try
+        {
+            return Functions.invoke(function, kept);
+        }
+        finally
+        {
+            foreach (var scalar in kept.OfType<Scalar>())
+                scalar.Dispose();
+        }
+    }
 }
