@@ -1,5 +1,5 @@
-using FineTuneService.Training.Models.Layers;
 using System.Collections.ObjectModel;
+using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 

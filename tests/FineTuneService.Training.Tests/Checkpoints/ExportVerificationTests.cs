@@ -1,5 +1,4 @@
 using FineTuneService.Training.Checkpoints;
-using FineTuneService.Training.Data;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
