@@ -31,7 +31,7 @@ public static class StorageServices
         if (connectionString is null)
         {
             var postgres = await EmbeddedPostgres.Start(Path.Combine(settings.DataDirectory, "postgres"));
-            services.AddSingleton(postgres).AddHostedService<PostgresKeeper>();
+            services.AddSingleton(_ => postgres).AddHostedService<PostgresKeeper>(); // By a factory: an instance given as such would not be disposed with the host.
             connectionString = postgres.ConnectionString;
         }
         await FineTuneDb.Migrate(connectionString);
