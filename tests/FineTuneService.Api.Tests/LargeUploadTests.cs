@@ -16,10 +16,10 @@ public sealed class LargeUploadTests(Api api)
     public async Task A_gigabyte_flows_through_the_real_process_without_filling_its_memory()
     {
         var data = Directory.CreateTempSubdirectory("finetune-large-").FullName;
-        using var process = StartApi(data);
+        using var process = ApiProcess.Start(data, api.Services.GetRequiredService<EmbeddedPostgres>().ConnectionString);
         try
         {
-            using var http = new HttpClient(new SocketsHttpHandler()) { BaseAddress = new Uri(await ListeningUrl(process)), Timeout = TimeSpan.FromMinutes(5) };
+            using var http = new HttpClient(new SocketsHttpHandler()) { BaseAddress = new Uri(await ApiProcess.ListeningUrl(process)), Timeout = TimeSpan.FromMinutes(5) };
             await Api.Read(await http.PostAsync("/datasets", Form(1 << 20), Api.Cancel), HttpStatusCode.Created);
             File.WriteAllText($"/proc/{process.Id}/clear_refs", "5"); // proc(5): the peak counts anew.
             var before = Memory(process, "VmRSS");
@@ -37,30 +37,6 @@ public sealed class LargeUploadTests(Api api)
             await process.WaitForExitAsync(CancellationToken.None);
             Directory.Delete(data, recursive: true);
         }
-    }
-
-    private Process StartApi(string data)
-    {
-        // …/artifacts/bin/<project>/<configuration>/
-        var output = new DirectoryInfo(Api.Output);
-        var start = new ProcessStartInfo(Path.Combine(output.Parent!.Parent!.FullName, "FineTuneService.Api", output.Name, "FineTuneService.Api")) { RedirectStandardOutput = true, WorkingDirectory = data };
-        start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
-        start.Environment["ConnectionStrings__Postgres"] = api.Services.GetRequiredService<EmbeddedPostgres>().ConnectionString;
-        start.Environment["Storage__DataDirectory"] = data;
-        start.Environment["Serilog__MinimumLevel__Override__Microsoft.Hosting.Lifetime"] = "Information";
-        return Process.Start(start)!;
-    }
-
-    private static async Task<string> ListeningUrl(Process process)
-    {
-        const string Mark = "Now listening on: ";
-        while (await process.StandardOutput.ReadLineAsync(Api.Cancel) is { } line)
-            if (line.Contains(Mark, StringComparison.Ordinal))
-            {
-                _ = process.StandardOutput.ReadToEndAsync(CancellationToken.None); // A full pipe would stop it.
-                return line[(line.IndexOf(Mark, StringComparison.Ordinal) + Mark.Length)..].Trim();
-            }
-        throw new InvalidOperationException("The API ended before it listened.");
     }
 
     private static long Memory(Process process, string name) =>

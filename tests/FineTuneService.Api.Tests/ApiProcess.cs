@@ -1,0 +1,33 @@
+using System.Diagnostics;
+
+namespace FineTuneService.Api.Tests;
+
+/// <summary>The API as operators run it: a process of its own.</summary>
+internal static class ApiProcess
+{
+    /// <param name="postgres">Connection string; null: the embedded database, under <paramref name="data"/>.</param>
+    public static Process Start(string data, string? postgres = null)
+    {
+        // …/artifacts/bin/<project>/<configuration>/
+        var output = new DirectoryInfo(Api.Output);
+        var start = new ProcessStartInfo(Path.Combine(output.Parent!.Parent!.FullName, "FineTuneService.Api", output.Name, "FineTuneService.Api")) { RedirectStandardOutput = true, WorkingDirectory = data };
+        start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
+        if (postgres is not null)
+            start.Environment["ConnectionStrings__Postgres"] = postgres;
+        start.Environment["Storage__DataDirectory"] = data;
+        start.Environment["Serilog__MinimumLevel__Override__Microsoft.Hosting.Lifetime"] = "Information";
+        return Process.Start(start)!;
+    }
+
+    public static async Task<string> ListeningUrl(Process process)
+    {
+        const string Mark = "Now listening on: ";
+        while (await process.StandardOutput.ReadLineAsync(Api.Cancel) is { } line)
+            if (line.Contains(Mark, StringComparison.Ordinal))
+            {
+                _ = process.StandardOutput.ReadToEndAsync(CancellationToken.None); // A full pipe would stop it.
+                return line[(line.IndexOf(Mark, StringComparison.Ordinal) + Mark.Length)..].Trim();
+            }
+        throw new InvalidOperationException("The API ended before it listened.");
+    }
+}
