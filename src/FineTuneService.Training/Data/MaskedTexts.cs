@@ -40,9 +40,19 @@ public sealed class MaskedTexts(IReadOnlyList<MaskableText> texts, MaskingRule r
             targets += Hide(text, Random(epoch, rows[at]), ids.AsSpan(start, length), labels.AsSpan(start, length));
             tokens += length;
         }
-        return new(new ModelInputs(Matrix(ids, rows.Length), tokens < ids.Length ? Matrix(mask, rows.Length) : null), Matrix(labels, rows.Length), rows.Length, tokens, targets);
+        var inputs = new ModelInputs(Matrix(ids, rows.Length), tokens < ids.Length ? Matrix(mask, rows.Length) : null) { LogitPositions = tensor(Hidden(labels, targets)) };
+        return new(inputs, Matrix(labels, rows.Length), rows.Length, tokens, targets);
 
         static Tensor Matrix(long[] values, int height) => tensor(values).reshape(height, -1);
+    }
+
+    private static long[] Hidden(long[] labels, int count)
+    {
+        var places = new long[count];
+        for (int place = 0, next = 0; place < labels.Length; place++)
+            if (labels[place] != LanguageModelLoss.Ignored)
+                places[next++] = place;
+        return places;
     }
 
     private SplitMix64 Random(int epoch, int row)

@@ -314,5 +314,5 @@ public sealed class BertForMaskedLM : PretrainedModel
         ["bert.embeddings.word_embeddings.weight"] = "cls.predictions.decoder.weight",
     };
 
-    public override Tensor forward(ModelInputs inputs) => cls.call(bert.call(inputs), bert.WordEmbeddings);
+    public override Tensor forward(ModelInputs inputs) => cls.call(inputs.Kept(bert.call(inputs)), bert.WordEmbeddings);
 }

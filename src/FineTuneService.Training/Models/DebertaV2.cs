@@ -338,5 +338,5 @@ public sealed class DebertaV2ForMaskedLM : PretrainedModel
         ["deberta.embeddings.word_embeddings.weight"] = "cls.predictions.decoder.weight",
     };
 
-    public override Tensor forward(ModelInputs inputs) => cls.call(deberta.call(inputs), deberta.WordEmbeddings);
+    public override Tensor forward(ModelInputs inputs) => cls.call(inputs.Kept(deberta.call(inputs)), deberta.WordEmbeddings);
 }

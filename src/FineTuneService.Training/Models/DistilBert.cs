@@ -214,7 +214,7 @@ public sealed class DistilBertForMaskedLM : PretrainedModel
 
     public override Tensor forward(ModelInputs inputs)
     {
-        var transformed = vocab_layer_norm.call(_activation(vocab_transform.call(distilbert.call(inputs)))); // [batch, seq, dim]
+        var transformed = vocab_layer_norm.call(_activation(vocab_transform.call(inputs.Kept(distilbert.call(inputs))))); // [batch, seq, dim]
         return vocab_projector.call(transformed, distilbert.WordEmbeddings);
     }
 }

@@ -154,7 +154,7 @@ public sealed class ElectraForMaskedLM : PretrainedModel
         ["electra.embeddings.word_embeddings.weight"] = "generator_lm_head.weight",
     };
 
-    public override Tensor forward(ModelInputs inputs) => generator_lm_head.call(generator_predictions.call(electra.call(inputs)), electra.WordEmbeddings);
+    public override Tensor forward(ModelInputs inputs) => generator_lm_head.call(generator_predictions.call(inputs.Kept(electra.call(inputs))), electra.WordEmbeddings);
 }
 
 /// <summary><c>[batch, seq, hidden] → [batch, seq]</c>.</summary>

@@ -33,7 +33,7 @@ internal sealed class ElectraGenerator : Module<ModelInputs, BertEmbeddings, Ten
         var tables = embeddings ?? shared;
         var embedded = tables.call(inputs);
         var hidden = encoder.call(embeddings_project?.call(embedded) ?? embedded, Attention.PaddingMask(inputs.AttentionMask));
-        return generator_lm_head.call(generator_predictions.call(hidden), tables.word_embeddings.weight);
+        return generator_lm_head.call(generator_predictions.call(inputs.Kept(hidden)), tables.word_embeddings.weight);
     }
 }
 
@@ -63,6 +63,6 @@ public sealed class ElectraPair : PretrainedModel
     /// <summary>The discriminator's logits, <c>[batch, seq]</c>.</summary>
     public override Tensor forward(ModelInputs inputs) => discriminator_predictions.call(electra.call(inputs));
 
-    /// <summary>The generator's logits, <c>[batch, seq, vocabulary]</c>.</summary>
+    /// <summary>The generator's logits, <c>[batch, seq, vocabulary]</c>, or those of <see cref="ModelInputs.LogitPositions"/>, <c>[kept, vocabulary]</c>.</summary>
     public Tensor Generate(ModelInputs inputs) => generator.call(inputs, electra.Embeddings);
 }

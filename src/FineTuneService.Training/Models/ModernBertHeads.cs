@@ -57,7 +57,7 @@ public sealed class ModernBertForMaskedLM : ModernBertPreTrainedModel
         ["model.embeddings.tok_embeddings.weight"] = "decoder.weight",
     };
 
-    public override Tensor forward(ModelInputs inputs) => decoder.call(head.call(model.call(inputs)), model.WordEmbeddings);
+    public override Tensor forward(ModelInputs inputs) => decoder.call(head.call(inputs.Kept(model.call(inputs))), model.WordEmbeddings);
 }
 
 public sealed class ModernBertForSequenceClassification : ModernBertPreTrainedModel

@@ -23,16 +23,23 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
     /// <summary>Of how many tokens at the end a causal model gives logits; 0: of all.</summary>
     public int LogitsToKeep { get; init; }
 
+    /// <summary><c>[kept]</c>, int64: places in the flattened <c>[batch · seq]</c> whose logits a masked model gives, <c>[kept, vocabulary]</c>; null: all, <c>[batch, seq, vocabulary]</c>.</summary>
+    public Tensor? LogitPositions { get; init; }
+
     public ModelInputs To(Device device) => new(InputIds.to(device), AttentionMask?.to(device), TokenTypeIds?.to(device))
     {
         PositionIds = PositionIds?.to(device),
         DocumentIds = DocumentIds?.to(device),
         Cache = Cache,
         LogitsToKeep = LogitsToKeep,
+        LogitPositions = LogitPositions?.to(device),
     };
 
-    /// <summary>The hidden states whose logits are wanted, <c>[batch, seq, hidden] → [batch, kept, hidden]</c>.</summary>
-    public Tensor Kept(Tensor hidden) => LogitsToKeep == 0 ? hidden : hidden[.., ^LogitsToKeep..];
+    /// <summary>The hidden states whose logits are wanted, <c>[batch, seq, hidden] → [batch, kept, hidden]</c>, or <c>[kept, hidden]</c> by <see cref="LogitPositions"/>.</summary>
+    public Tensor Kept(Tensor hidden) =>
+        LogitPositions is not null ? hidden.flatten(0, 1).index_select(0, LogitPositions)
+        : LogitsToKeep == 0 ? hidden
+        : hidden[.., ^LogitsToKeep..];
 
     /// <summary>The hidden state of each row's last token that is not padding, <c>[batch, seq, hidden] → [batch, hidden]</c>; found by the padding id, as transformers does, else by the mask.</summary>
     public Tensor LastToken(Tensor hidden, int? padTokenId)
@@ -45,7 +52,7 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
 
     public void Dispose()
     {
-        foreach (var tensor in new[] { InputIds, AttentionMask, TokenTypeIds, PositionIds, DocumentIds })
+        foreach (var tensor in new[] { InputIds, AttentionMask, TokenTypeIds, PositionIds, DocumentIds, LogitPositions })
             tensor?.Dispose();
     }
 }

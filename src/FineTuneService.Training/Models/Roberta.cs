@@ -159,5 +159,5 @@ public sealed class RobertaForMaskedLM : PretrainedModel
         ["roberta.embeddings.word_embeddings.weight"] = "lm_head.decoder.weight",
     };
 
-    public override Tensor forward(ModelInputs inputs) => lm_head.call(roberta.call(inputs), roberta.WordEmbeddings);
+    public override Tensor forward(ModelInputs inputs) => lm_head.call(inputs.Kept(roberta.call(inputs)), roberta.WordEmbeddings);
 }

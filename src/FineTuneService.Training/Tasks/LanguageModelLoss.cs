@@ -10,12 +10,12 @@ public static class LanguageModelLoss
     public const long Ignored = -100;
 
     /// <summary>Summed over the tokens that count.</summary>
-    /// <param name="logits"><c>[batch, seq, classes]</c>.</param>
+    /// <param name="logits"><c>[batch, seq, classes]</c>, or any other leading shape.</param>
     /// <param name="labels"><c>[batch, seq]</c>.</param>
     /// <param name="weights"><c>[batch, seq]</c>, or null.</param>
     public static Tensor Sum(Tensor logits, Tensor labels, Tensor? weights = null)
     {
-        var flat = logits.flatten(0, 1); // [batch · seq, classes]
+        var flat = logits.flatten(0, -2); // [batch · seq, classes]
         return weights is null
             ? functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.Sum)
             : (functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.None) * weights.flatten()).sum();

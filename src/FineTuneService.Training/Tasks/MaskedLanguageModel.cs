@@ -70,10 +70,11 @@ public sealed class MaskedLanguageModelTask(IReadOnlyList<DataLedger> ledgers, (
 
     public override TaskLoss Loss(PretrainedModel model, Batch batch)
     {
-        var logits = model.call(batch.Inputs);
-        return new(LanguageModelLoss.Sum(logits, batch.Labels))
+        var logits = model.call(batch.Inputs); // [hidden tokens, vocabulary]
+        var labels = batch.Labels.flatten().index_select(0, batch.Inputs.LogitPositions!);
+        return new(LanguageModelLoss.Sum(logits, labels))
         {
-            Metrics = new Dictionary<string, torch.Tensor> { [TokenAccuracy] = logits.detach().argmax(-1).eq(batch.Labels).sum() },
+            Metrics = new Dictionary<string, torch.Tensor> { [TokenAccuracy] = logits.detach().argmax(-1).eq(labels).sum() },
         };
     }
 

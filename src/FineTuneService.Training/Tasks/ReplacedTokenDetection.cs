@@ -77,11 +77,12 @@ public sealed class ReplacedTokenDetectionTask(MaskedLanguageModelTask masked, d
     private TaskLoss Loss(PretrainedModel model, Batch batch, Generator? random)
     {
         var pair = (ElectraPair)model;
-        var logits = pair.Generate(batch.Inputs); // [batch, seq, vocabulary]
-        var mlm = LanguageModelLoss.Sum(logits, batch.Labels);
-        var hidden = batch.Labels.ne(LanguageModelLoss.Ignored);
-        var original = batch.Labels.where(hidden, batch.Inputs.InputIds);
-        var filled = Sample(logits.detach(), random).where(hidden, original); // [batch, seq]
+        var hidden = batch.Inputs.LogitPositions!; // [kept]
+        var logits = pair.Generate(batch.Inputs); // [kept, vocabulary]
+        var originals = batch.Labels.flatten().index_select(0, hidden);
+        var mlm = LanguageModelLoss.Sum(logits, originals);
+        var original = Filled(originals); // [batch, seq]
+        var filled = Filled(Sample(logits.detach(), random));
         var replaced = filled.ne(original).to(ScalarType.Int64);
         var labels = batch.Inputs.AttentionMask is { } mask ? replaced.masked_fill(mask.eq(0), LanguageModelLoss.Ignored) : replaced;
         var verdicts = pair.call(batch.Inputs with { InputIds = filled }); // [batch, seq]
@@ -96,6 +97,8 @@ public sealed class ReplacedTokenDetectionTask(MaskedLanguageModelTask masked, d
                 [RtdAccuracy] = verdicts.detach().ge(0).to(ScalarType.Int64).eq(labels).sum() * share,
             },
         };
+
+        Tensor Filled(Tensor tokens) => batch.Inputs.InputIds.flatten().index_copy(0, hidden, tokens).reshape(batch.Labels.shape);
     }
 
     /// <summary>A token for every place by the generator's probabilities: the highest logit after Gumbel noise (Maddison et al. 2014, arXiv:1411.0030).</summary>
