@@ -67,6 +67,11 @@ public sealed record TrainingArguments
     [Range(0.0, 1e9)]
     public double MaxGradNorm { get; init; } = 1.0;
 
+    // Precision
+
+    /// <summary>In what the model computes; weights are trained and stored in fp32, and losses taken in it. <c>bf16</c> pays on GPUs since Ampere and CPUs with AVX512-BF16 or AMX.</summary>
+    public MixedPrecision MixedPrecision { get; init; }
+
     // Logging
 
     /// <summary>Steps between two log events; below 1, a share of all steps. Hugging Face: 500, which hides a short run.</summary>
@@ -137,6 +142,8 @@ public sealed record TrainingArguments
 }
 
 public enum LearningRateSchedule { Linear, Cosine, Constant, ConstantWithWarmup }
+
+public enum MixedPrecision { No, Bf16 }
 
 public enum IntervalStrategy { No, Steps, Epoch }
 

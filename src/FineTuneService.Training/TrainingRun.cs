@@ -46,9 +46,11 @@ public sealed class TrainingRun : IDisposable
         if (weights.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", weights.NewKeys)}." });
         model.to(device);
+        if (spec.Training.MixedPrecision == MixedPrecision.Bf16)
+            model.ComputeIn(ScalarType.BFloat16);
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
-        var optimizer = new AdamW(model.named_parameters(), spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
+        var optimizer = new AdamW(model, spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
         var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)], verification, ModelCard.For(spec, taskConfig.Head));
         var trainer = new Trainer(new(

@@ -39,7 +39,7 @@ internal static class QloraMemory
         using (var generator = new Generator(1))
             model.InitializeWeights(model.named_parameters().Select(entry => entry.name).ToHashSet(), generator);
         var adapter = LoraAdapter.Attach(model, new() { R = 16, TargetModules = new(["q_proj", "v_proj"]) }, ModelHead.CausalLm, "random", [], seed: 1);
-        using var optimizer = new AdamW(model.named_parameters(), weightDecay: 0);
+        using var optimizer = new AdamW(model, weightDecay: 0);
 
         var packed = model.modules().OfType<Nf4Matrix>().ToList();
         var adapters = Bytes(adapter.Tensors.Select(entry => (Tensor)entry.Parameter));

@@ -24,7 +24,7 @@ internal static class StepBenchmark
     {
         var gemm = GemmOperationsPerSecond();
         using var model = CreateModel(shape);
-        using var optimizer = new AdamW(model.named_parameters(), weightDecay: 0);
+        using var optimizer = new AdamW(model, weightDecay: 0);
         using var ids = randint(1, 30_000, [shape.Batch, shape.Sequence], dtype: ScalarType.Int64);
         using var labels = randint(0, 2, [shape.Batch], dtype: ScalarType.Int64);
         var batch = new Batch(new ModelInputs(ids), labels, shape.Batch, shape.Batch * shape.Sequence, shape.Batch);

@@ -25,8 +25,8 @@ public sealed class ExportVerification(PretrainedModel model, ModelHead head, Tr
 {
     private const long LargestSecondModel = 1L << 30;
 
-    /// <summary>Merging an adapter rounds every weight once more; relative to the largest logit.</summary>
-    private const double Tolerance = 1e-4;
+    /// <summary>Merging an adapter rounds every weight once more, to 24 bits or to 8; relative to the largest logit.</summary>
+    private double Tolerance => model.ComputeType == ScalarType.Float32 ? 1e-4 : 0.1;
 
     /// <exception cref="InvalidDataException">When the files are not the model: a defect, and nothing is published.</exception>
     public ExportProof Prove(string folder)
@@ -42,7 +42,7 @@ public sealed class ExportVerification(PretrainedModel model, ModelHead head, Tr
         var readBack = Distance(model.call(inputs), logits);
         double? opened = CanOpenAnother ? Distance(Open(folder, inputs), logits) : null;
         model.train(wasTraining);
-        var proof = new ExportProof(readBack, opened, Tolerance * Math.Max(1, logits.abs().max().ToDouble()));
+        var proof = new ExportProof(readBack, opened, Tolerance * Math.Max(1, logits.abs().max().to(ScalarType.Float32).ToDouble()));
         return readBack == 0 && (opened is null || opened <= proof.Bound) ? proof : throw new InvalidDataException($"A checkpoint's files are not the model that was trained: {proof}");
     }
 
@@ -54,9 +54,10 @@ public sealed class ExportVerification(PretrainedModel model, ModelHead head, Tr
     {
         using var second = FineTunedFolder.Open(folder, baseFolder).Load(head);
         second.to(device);
+        second.ComputeIn(model.ComputeType);
         second.eval();
         return second.call(inputs);
     }
 
-    private static double Distance(Tensor actual, Tensor expected) => (actual - expected).abs().max().ToDouble();
+    private static double Distance(Tensor actual, Tensor expected) => (actual - expected).abs().max().to(ScalarType.Float32).ToDouble();
 }

@@ -28,7 +28,7 @@ public static class PretrainedFolder
         var faults = new FaultList();
         var newKeys = new HashSet<string>();
         var used = new HashSet<string>();
-        foreach (var (key, parameter) in model.state_dict())
+        foreach (var (key, parameter) in model.ExactState())
         {
             if (IsTrainingOnly(key, model) && File.Exists(TrainingOnly(folder, model.TrainingOnlyPrefix!)))
                 continue;
@@ -53,6 +53,7 @@ public static class PretrainedFolder
         faults.ThrowIfAny();
         using var generator = new Generator((ulong)seed);
         model.InitializeWeights(newKeys, generator);
+        model.Masters?.Refresh();
         return new([.. newKeys], [.. reader.Entries.Keys.Except(used)]);
     }
 
@@ -66,7 +67,7 @@ public static class PretrainedFolder
     /// <summary>Writes config.json and model.safetensors as transformers' <c>save_pretrained</c> lays them out.</summary>
     public static void Save(string folder, PretrainedModel model)
     {
-        var tensors = model.state_dict().ToLookup(entry => IsTrainingOnly(entry.Key, model), entry => (entry.Key, entry.Value));
+        var tensors = model.ExactState().ToLookup(entry => IsTrainingOnly(entry.Key, model));
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors[false]);
         if (model.TrainingOnlyPrefix is { } prefix)
             SafetensorsWriter.Write(TrainingOnly(folder, prefix), tensors[true]);
@@ -96,7 +97,7 @@ public static class PretrainedFolder
     {
         using var reader = SafetensorsReader.Open(file);
         using var _ = no_grad();
-        foreach (var (key, parameter) in model.state_dict().Where(entry => IsTrainingOnly(entry.Key, model)))
+        foreach (var (key, parameter) in model.ExactState().Where(entry => IsTrainingOnly(entry.Key, model)))
             reader.CopyTo(key, parameter);
     }
 

@@ -2,7 +2,6 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Models.Layers;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Methods;
@@ -21,9 +20,11 @@ public sealed class LoraAdapter : TrainedWeights
 
     public override IReadOnlyList<string> NewKeys { get; }
 
-    /// <summary>What is trained: PEFT's key in adapter_model.safetensors, and the parameter.</summary>
-    public IEnumerable<(string Key, Parameter Parameter)> Tensors =>
-        from entry in _model.named_parameters() where entry.parameter.requires_grad select (KeyOf(entry.name), entry.parameter);
+    /// <summary>What is trained: PEFT's key in adapter_model.safetensors, and the weights in the precision of training.</summary>
+    public IEnumerable<(string Key, Tensor Tensor)> Tensors =>
+        from entry in _model.named_parameters()
+        where entry.parameter.requires_grad
+        select (KeyOf(entry.name), _model.Masters?.Exact(entry.name, entry.parameter) ?? entry.parameter);
 
     /// <summary>Adds fresh updates to a model whose weights are there, and freezes the rest.</summary>
     /// <param name="baseName">What adapter_config.json calls the base.</param>
@@ -55,7 +56,7 @@ public sealed class LoraAdapter : TrainedWeights
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        SafetensorsWriter.Write(Path.Combine(folder, AdapterFolder.WeightsFile), Tensors.Select(entry => (entry.Key, Stored(entry.Key, entry.Parameter))));
+        SafetensorsWriter.Write(Path.Combine(folder, AdapterFolder.WeightsFile), Tensors.Select(entry => (entry.Key, Stored(entry.Key, entry.Tensor))));
         _description.Write(folder);
         // PEFT leaves it out; without it nobody knows the classes.
         PretrainedFolder.SaveConfig(folder, _model);
@@ -68,7 +69,7 @@ public sealed class LoraAdapter : TrainedWeights
         using var reader = SafetensorsReader.Open(path);
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        var expected = Tensors.ToDictionary(entry => entry.Key, entry => Stored(entry.Key, entry.Parameter));
+        var expected = Tensors.ToDictionary(entry => entry.Key, entry => Stored(entry.Key, entry.Tensor));
         var faults = new FaultList();
         Tell(expected.Keys.Except(reader.Entries.Keys), "The adapter lacks tensors that this base and its adapter_config.json call for");
         Tell(
@@ -81,6 +82,7 @@ public sealed class LoraAdapter : TrainedWeights
         faults.ThrowIfAny();
         foreach (var (key, parameter) in expected)
             reader.CopyTo(key, parameter);
+        _model.Masters?.Refresh();
 
         void Tell(IEnumerable<string> keys, string message)
         {

@@ -80,6 +80,30 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     /// <summary>True for a tensor that a pre-trained checkpoint may lack, because the task brings it anew.</summary>
     public virtual bool IsNewForTask(string key) => !key.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal);
 
+    /// <summary>Set while the model computes in a shorter type than it is trained and stored in.</summary>
+    public MasterWeights? Masters { get; private set; }
+
+    /// <summary>The type of its tensors in a forward pass; logits come in it.</summary>
+    public ScalarType ComputeType { get; private set; } = ScalarType.Float32;
+
+    /// <summary>Computes in <paramref name="type"/> from now on. To be called when weights are loaded and the trained ones chosen.</summary>
+    public void ComputeIn(ScalarType type)
+    {
+        if (type == ComputeType)
+            return;
+        Masters = MasterWeights.Shorten(this, type);
+        ComputeType = type;
+    }
+
+    /// <summary>What a checkpoint holds: <c>state_dict</c>, in the precision of training.</summary>
+    public IEnumerable<(string Key, Tensor Tensor)> ExactState() => state_dict().Select(entry => (entry.Key, Masters?.Exact(entry.Key, entry.Value) ?? entry.Value));
+
+    protected override void Dispose(bool disposing)
+    {
+        Masters?.Dispose();
+        base.Dispose(disposing);
+    }
+
     /// <summary>Weights in all, however they are stored.</summary>
     public long ParameterCount => parameters().Sum(parameter => parameter.numel()) + modules().OfType<AdaptableLayer>().Sum(layer => layer.Quantized?.Count ?? 0);
 

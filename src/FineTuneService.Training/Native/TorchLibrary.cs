@@ -13,6 +13,8 @@ public static class TorchLibrary
         try
         {
             torch.InitializeDeviceType(DeviceType.CPU);
+            MathKernels.UseWidest();
+            HostMemory.Keep();
         }
         catch (Exception error) when (error is TypeInitializationException or NotSupportedException or DllNotFoundException)
         {

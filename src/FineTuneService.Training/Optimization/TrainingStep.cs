@@ -30,6 +30,7 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
             var sums = loss(model, batch);
             var mean = sums.Sum / targets;
             mean.backward();
+            optimizer.Collect();
             Add(Loss, mean.detach());
             foreach (var (name, sum) in sums.Metrics)
                 Add(name, sum.detach() / targets);

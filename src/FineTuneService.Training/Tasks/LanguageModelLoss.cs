@@ -15,7 +15,7 @@ public static class LanguageModelLoss
     /// <param name="weights"><c>[batch, seq]</c>, or null.</param>
     public static Tensor Sum(Tensor logits, Tensor labels, Tensor? weights = null)
     {
-        var flat = logits.flatten(0, -2); // [batch · seq, classes]
+        var flat = logits.flatten(0, -2).to(ScalarType.Float32); // [batch · seq, classes]
         return weights is null
             ? functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.Sum)
             : (functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.None) * weights.flatten()).sum();
@@ -31,7 +31,7 @@ public static class LanguageModelLoss
 
     /// <summary>Log-probability of each label, <c>[batch, seq]</c>, 0 where it is not learnt. Arguments as in <see cref="CausalSum"/>.</summary>
     public static Tensor CausalLogProbabilities(Tensor logits, Tensor labels) =>
-        -functional.cross_entropy(logits.flatten(0, 1), Shifted(labels).flatten(), ignore_index: Ignored, reduction: Reduction.None).reshape(labels.shape);
+        -functional.cross_entropy(logits.flatten(0, 1).to(ScalarType.Float32), Shifted(labels).flatten(), ignore_index: Ignored, reduction: Reduction.None).reshape(labels.shape);
 
     /// <summary>Labels that get the highest logit, each with its weight, summed.</summary>
     public static Tensor CausalHits(Tensor logits, Tensor labels, Tensor? weights = null)

@@ -82,7 +82,7 @@ public sealed class ReplacedTokenDetectionTask(MaskedLanguageModelTask masked, d
         var originals = batch.Labels.flatten().index_select(0, hidden);
         var mlm = LanguageModelLoss.Sum(logits, originals);
         var original = Filled(originals); // [batch, seq]
-        var filled = Filled(Sample(logits.detach(), random));
+        var filled = Filled(Sample(logits.detach().to(ScalarType.Float32), random));
         var replaced = filled.ne(original).to(ScalarType.Int64);
         var labels = batch.Inputs.AttentionMask is { } mask ? replaced.masked_fill(mask.eq(0), LanguageModelLoss.Ignored) : replaced;
         var verdicts = pair.call(batch.Inputs with { InputIds = filled }); // [batch, seq]

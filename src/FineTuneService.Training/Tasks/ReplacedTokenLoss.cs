@@ -12,6 +12,6 @@ public static class ReplacedTokenLoss
     public static Tensor Sum(Tensor logits, Tensor labels)
     {
         var counts = labels.ne(LanguageModelLoss.Ignored);
-        return functional.binary_cross_entropy_with_logits(logits, labels.clamp(min: 0).to(logits.dtype), counts.to(logits.dtype), Reduction.Sum);
+        return functional.binary_cross_entropy_with_logits(logits.to(ScalarType.Float32), labels.clamp(min: 0).to(ScalarType.Float32), counts.to(ScalarType.Float32), Reduction.Sum);
     }
 }

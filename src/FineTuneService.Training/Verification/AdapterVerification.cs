@@ -61,7 +61,7 @@ public static class AdapterVerification
     {
         var ours = adapter.Tensors.Select(entry => InMemory(entry.Key)).ToHashSet();
         var different = ours.Except(golden.Trainable).Concat(golden.Trainable.Except(ours)).Count();
-        return new("trained", different + Math.Abs(adapter.Tensors.Sum(entry => entry.Parameter.numel()) - golden.TrainableParameters), 0);
+        return new("trained", different + Math.Abs(adapter.Tensors.Sum(entry => entry.Tensor.numel()) - golden.TrainableParameters), 0);
     }
 
     private static Check CheckForward(GoldenAdapterForward golden, PretrainedModel model, Batch batch, GoldenLoss loss)
@@ -76,7 +76,7 @@ public static class AdapterVerification
     private static IEnumerable<Check> CheckTraining(GoldenAdapterTraining golden, LoraAdapter adapter, PretrainedModel model, Batch[] batches, GoldenLoss goldenLoss, double tolerance)
     {
         model.train();
-        using var optimizer = new AdamW(model.named_parameters(), golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
+        using var optimizer = new AdamW(model, golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
         var step = new TrainingStep(model, (net, batch) => new(goldenLoss.Sum(net.call(batch.Inputs), batch)), optimizer, golden.MaxGradNorm);
         double loss = 0, norm = 0;
         for (var done = 0; done < golden.Steps; done++)
@@ -89,7 +89,7 @@ public static class AdapterVerification
         }
         yield return new("train.loss", loss, tolerance);
         yield return new("train.grad_norm", norm, Norm);
-        yield return new("train.weights", adapter.Tensors.Max(entry => ModelVerification.Distance(entry.Parameter, golden.FinalSlices[InMemory(entry.Key)])), tolerance);
+        yield return new("train.weights", adapter.Tensors.Max(entry => ModelVerification.Distance(entry.Tensor, golden.FinalSlices[InMemory(entry.Key)])), tolerance);
     }
 
     private static IEnumerable<Check> CheckMerged(GoldenAdapter golden, LoraAdapter adapter, PretrainedModel model, Batch batch, GoldenLoss loss, double tolerance)

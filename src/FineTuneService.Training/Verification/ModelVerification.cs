@@ -103,7 +103,7 @@ public static class ModelVerification
         string name, GoldenTrajectory golden, IReadOnlyDictionary<string, GoldenGradient> gradients, PretrainedModel model, Batch[] batches, GoldenLoss goldenLoss)
     {
         model.train();
-        using var optimizer = new AdamW(model.named_parameters(), golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
+        using var optimizer = new AdamW(model, golden.WeightDecay, golden.Betas[0], golden.Betas[1], golden.Eps);
         // A step here divides by all targets together; a reference that takes the mean of the micro-batches' means weighs each target by its micro-batch.
         var share = 1.0;
         var step = new TrainingStep(

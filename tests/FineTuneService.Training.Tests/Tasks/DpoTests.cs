@@ -40,7 +40,7 @@ public sealed class DpoTests : IDisposable
         var golden = Reference.Runs[run];
         var task = Load(new() { LossType = golden.LossType, Beta = golden.Beta, LabelSmoothing = golden.LabelSmoothing });
         task.Prepare(_model, Folder, 3, CPU);
-        using var optimizer = new AdamW(_model.named_parameters(), 0, 0.9, 0.999, 1e-8);
+        using var optimizer = new AdamW(_model, 0, 0.9, 0.999, 1e-8);
         var step = new TrainingStep(_model, task.Loss, optimizer, 1);
         foreach (var expected in golden.Steps)
         {
@@ -57,7 +57,7 @@ public sealed class DpoTests : IDisposable
     {
         var task = Load(new());
         task.Prepare(_model, Folder, 4, CPU);
-        using var optimizer = new AdamW(_model.named_parameters(), 0, 0.9, 0.999, 1e-8);
+        using var optimizer = new AdamW(_model, 0, 0.9, 0.999, 1e-8);
         var step = new TrainingStep(_model, task.Loss, optimizer, 0);
         step.Run([task.Train.Collate([0, 1, 2, 3])], 1e-3);
         _model.zero_grad();

@@ -104,7 +104,7 @@ public sealed class LanguageModelTaskTests : IDisposable
         var path = Path.Combine(AppContext.BaseDirectory, "samples", "shakespeare", "train.jsonl");
         var arguments = new TrainingArguments { PerDeviceTrainBatchSize = 8, MaxLength = 128, MaxSteps = 60, LearningRate = 1e-2 };
         var task = new CausalLmConfig().Load(new DatasetSpec { Train = path, TextColumn = "text", ValidationSplit = 0 }, arguments, LanguageFixtures.Tokenizer);
-        using var optimizer = new AdamW(_model.named_parameters(), 0, 0.9, 0.999, 1e-8);
+        using var optimizer = new AdamW(_model, 0, 0.9, 0.999, 1e-8);
         var step = new TrainingStep(_model, task.Loss, optimizer, 1);
         var losses = new List<double>();
         foreach (var batches in DataLoader.TrainingSteps(task.Train, arguments, new StepPlan(arguments, task.Train.Count), 0))
@@ -123,7 +123,7 @@ public sealed class LanguageModelTaskTests : IDisposable
     private (double Loss, Dictionary<string, Tensor> Gradients) Accumulate(TrainingTask task, params Batch[] batches)
     {
         _model.zero_grad();
-        using var optimizer = new AdamW(_model.named_parameters(), 0, 0.9, 0.999, 1e-8);
+        using var optimizer = new AdamW(_model, 0, 0.9, 0.999, 1e-8);
         var loss = new TrainingStep(_model, task.Loss, optimizer, 0).Accumulate(batches)[TrainingStep.Loss].ToDouble();
         return (loss, _model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone()));
     }

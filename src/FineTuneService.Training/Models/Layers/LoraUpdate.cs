@@ -75,7 +75,7 @@ public sealed class LoraUpdate
         var isDropping = _dropout > 0 && _layer.training;
         var plain = isDropping ? _layer.Multiply(dropped) : _layer.Bias is { } bias ? result - bias : result;
         var scale = _magnitude.weight / Norm(); // Section 4.3 of the paper: the norm counts as a constant.
-        return result + (scale - 1) * plain + scale * update;
+        return (result + (scale - 1) * plain + scale * update).to(result.dtype);
     }
 
     /// <summary>Brings the update into the weight, in place.</summary>

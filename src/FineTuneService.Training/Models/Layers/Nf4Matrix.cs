@@ -79,6 +79,9 @@ public sealed class Nf4Matrix : Module
         return new(matrix.shape, packed, nestedCodes, nestedAbsmax, offset.ToSingle());
     }
 
+    /// <summary>What scales the values keeps its type, whatever the model computes in.</summary>
+    protected override Module _to(ScalarType dtype, bool non_blocking) => this;
+
     /// <summary>x·Wᵀ. The matrix is unpacked for the product and again for its gradient: in between only the packed one exists.</summary>
     /// <param name="computeType">Type of the product; the result has the input's.</param>
     public Tensor Multiply(Tensor input, ScalarType computeType) =>

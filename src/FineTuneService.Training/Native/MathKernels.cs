@@ -1,0 +1,57 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace FineTuneService.Training.Native;
+
+/// <summary>
+/// MKL, which multiplies libtorch's fp32 matrices, asks whether the processor is Intel's before it looks at what the processor can do:
+/// on another maker's with AVX-512 it takes kernels of half the width or less. It keeps the answer in a variable; here the answer is given before MKL asks.
+/// </summary>
+internal static unsafe partial class MathKernels
+{
+    private const string Question = "mkl_serv_intel_cpu_true";
+
+    private static readonly string[] Libraries = ["libtorch_cpu.so", "libtorch_cuda.so"];
+
+    /// <returns>True when MKL now takes what the processor offers and would not have done so by itself.</returns>
+    public static bool UseWidest()
+    {
+        if (!Avx512F.IsSupported || IsIntel())
+            return false;
+        var answer = Answer();
+        if (answer is null)
+            return false;
+        *answer = 1;
+        return true;
+    }
+
+    /// <summary>The variable that <c>mkl_serv_intel_cpu_true</c> begins by reading (−1: not asked yet); null where that function is missing or begins otherwise.</summary>
+    private static int* Answer()
+    {
+        var library = Libraries.Select(Loaded).FirstOrDefault(handle => handle != 0 && NativeLibrary.TryGetExport(handle, Question, out _));
+        if (library == 0)
+            return null;
+        var code = (byte*)NativeLibrary.GetExport(library, Question);
+        // mov eax, [rip + offset]; cmp eax, −1
+        ReadOnlySpan<byte> load = [0x8B, 0x05], compare = [0x83, 0xF8, 0xFF];
+        if (!new ReadOnlySpan<byte>(code, load.Length).SequenceEqual(load) || !new ReadOnlySpan<byte>(code + 6, compare.Length).SequenceEqual(compare))
+            return null;
+        return (int*)(code + 6 + *(int*)(code + 2));
+    }
+
+    private static bool IsIntel()
+    {
+        var (_, ebx, ecx, edx) = X86Base.CpuId(0, 0);
+        return (ebx, edx, ecx) == (0x756E6547, 0x49656E69, 0x6C65746E); // "GenuineIntel"
+    }
+
+    /// <summary>The handle of a library that this process has in memory; 0: it has not.</summary>
+    private static nint Loaded(string name)
+    {
+        const int Lazy = 1, NoLoad = 4;
+        return Open(name, Lazy | NoLoad);
+    }
+
+    [LibraryImport("libc", EntryPoint = "dlopen", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint Open(string name, int flags);
+}
