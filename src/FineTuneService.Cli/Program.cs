@@ -1,6 +1,10 @@
 using System.CommandLine;
 using FineTuneService.Cli;
 using FineTuneService.Cli.Quickstart;
+using FineTuneService.Training.Native;
+
+if (args is ["train", ..])
+    HostMemory.BeginAnew();
 
 var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server and without Python.")
 {

@@ -51,7 +51,7 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
         var filled = _totalSteps == 0 ? 0 : 24 * logged.Step / _totalSteps;
         var left = TimeSpan.FromSeconds(Math.Round(logged.EtaSeconds ?? 0));
         var text = string.Create(CultureInfo.InvariantCulture,
-            $"[{new string('#', filled),-24}] {logged.Step}/{_totalSteps}  loss {logged.Metrics["loss"]:F4}  {logged.Metrics["samples_per_second"]:F0} samples/s  {left:mm\\:ss} left");
+            $"[{new string('#', filled),-24}] {logged.Step}/{_totalSteps}  loss {logged.Metrics["loss"]:F4}  {logged.Metrics["samples_per_second"]:F0} samples/s  {left:c} left");
         if (live)
             output.Write($"\r\u001b[2K{text}");
         else

@@ -67,10 +67,13 @@ public sealed record TrainingArguments
     [Range(0.0, 1e9)]
     public double MaxGradNorm { get; init; } = 1.0;
 
-    // Precision
+    // Precision and memory
 
     /// <summary>In what the model computes; weights are trained and stored in fp32, and losses taken in it. <c>bf16</c> pays on GPUs since Ampere and CPUs with AVX512-BF16 or AMX.</summary>
     public MixedPrecision MixedPrecision { get; init; }
+
+    /// <summary>Keep of each block of the model its input only, and compute the rest again for the gradient: much less memory, about a third more time.</summary>
+    public bool GradientCheckpointing { get; init; }
 
     // Logging
 

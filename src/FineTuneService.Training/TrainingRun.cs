@@ -46,6 +46,8 @@ public sealed class TrainingRun : IDisposable
         if (weights.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", weights.NewKeys)}." });
         model.to(device);
+        if (spec.Training.GradientCheckpointing)
+            model.EnableGradientCheckpointing();
         if (spec.Training.MixedPrecision == MixedPrecision.Bf16)
             model.ComputeIn(ScalarType.BFloat16);
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);

@@ -3,7 +3,7 @@ using FineTuneService.Bench;
 using FineTuneService.Training.Native;
 
 // FineTuneService.Bench [STEPS]                  the default set
-// FineTuneService.Bench --qlora LAYERS           only the memory of QLoRA, with so many of Llama 7B's 32 layers and no step: 32 take minutes and about 5 GB
+// FineTuneService.Bench --qlora LAYERS STEPS     only the memory of QLoRA, with so many of Llama 7B's 32 layers: all of them take minutes and about 5 GB
 // FineTuneService.Bench tokenizers TEXT FOLDER…  these tokenizers on this text
 if (args is ["tokenizers", var text, .. var folders])
 {
@@ -12,9 +12,9 @@ if (args is ["tokenizers", var text, .. var folders])
 }
 
 TorchLibrary.EnsureLoaded();
-if (args is ["--qlora", var layers])
+if (args is ["--qlora", var layers, var qloraSteps])
 {
-    QloraMemory.Run(int.Parse(layers, CultureInfo.InvariantCulture), steps: 0);
+    QloraMemory.Run(int.Parse(layers, CultureInfo.InvariantCulture), int.Parse(qloraSteps, CultureInfo.InvariantCulture));
     return;
 }
 var steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 8;

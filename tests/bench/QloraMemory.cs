@@ -11,7 +11,10 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Bench;
 
-/// <summary>Bytes that QLoRA needs for Llama of 7 billion weights, or for some of its layers: random weights, packed one by one as when a model is loaded.</summary>
+/// <summary>
+/// Bytes that QLoRA needs for Llama of 7 billion weights, or for some of its layers: random weights, packed one by one as when a model is loaded;
+/// computed in bf16, with gradient checkpointing.
+/// </summary>
 internal static class QloraMemory
 {
     private const int AllLayers = 32, Tokens = 512;
@@ -34,19 +37,21 @@ internal static class QloraMemory
             if (module is AdaptableLayer { CanQuantize: true } layer && name.StartsWith(model.BaseModelPrefix, StringComparison.Ordinal))
             {
                 using var scope = NewDisposeScope();
-                layer.Quantize(Nf4Matrix.Quantize(randn(layer.OutFeatures, layer.InFeatures) * config.InitializerRange, doubleQuant: true), ScalarType.Float32);
+                layer.Quantize(Nf4Matrix.Quantize(randn(layer.OutFeatures, layer.InFeatures) * config.InitializerRange, doubleQuant: true), ScalarType.BFloat16);
             }
         using (var generator = new Generator(1))
             model.InitializeWeights(model.named_parameters().Select(entry => entry.name).ToHashSet(), generator);
         var adapter = LoraAdapter.Attach(model, new() { R = 16, TargetModules = new(["q_proj", "v_proj"]) }, ModelHead.CausalLm, "random", [], seed: 1);
+        model.ComputeIn(ScalarType.BFloat16);
+        model.EnableGradientCheckpointing();
         using var optimizer = new AdamW(model, weightDecay: 0);
 
         var packed = model.modules().OfType<Nf4Matrix>().ToList();
-        var adapters = Bytes(adapter.Tensors.Select(entry => (Tensor)entry.Parameter));
-        var floating = Bytes(model.parameters()) - adapters;
+        var adapters = Bytes(adapter.Tensors.Select(entry => entry.Tensor)); // fp32; a copy of half that size is computed with
+        var floating = Bytes(model.parameters()) - adapters / 2;
         long state = Bytes(optimizer.State.Select(entry => entry.Tensor)), gradients = adapters;
         Print($"Llama 7B, {layers} of {AllLayers} layers, {model.ParameterCount / 1e9:F2} billion weights, NF4 with double quantisation, LoRA r=16 on q and v ({clock.Elapsed.TotalSeconds:F0} s to build)");
-        Print($"  packed {Mega(packed.Sum(matrix => matrix.Bytes))} ({8.0 * packed.Sum(matrix => matrix.Bytes) / packed.Sum(matrix => matrix.Count):F3} bits a weight), embeddings, head and norms {Mega(floating)}, adapters {Mega(adapters)}, gradients {Mega(gradients)}, optimizer {Mega(state)}: {Mega(packed.Sum(matrix => matrix.Bytes) + floating + adapters + gradients + state)} in all");
+        Print($"  packed {Mega(packed.Sum(matrix => matrix.Bytes))} ({8.0 * packed.Sum(matrix => matrix.Bytes) / packed.Sum(matrix => matrix.Count):F3} bits a weight), embeddings, head and norms {Mega(floating)}, adapters {Mega(adapters * 3 / 2)}, gradients {Mega(gradients)}, optimizer {Mega(state)}: {Mega(packed.Sum(matrix => matrix.Bytes) + floating + adapters * 3 / 2 + gradients + state)} in all");
         Print($"  resident {Status("RssAnon")}, at the peak {Status("VmHWM")}");
         if (steps > 0)
             Step(model, optimizer, steps);

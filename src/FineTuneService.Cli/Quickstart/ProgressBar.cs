@@ -26,7 +26,7 @@ internal sealed record Progress(string Status, int Step, int? TotalSteps, double
         if (SamplesPerSecond is not null)
             parts.Add(Invariant($"{SamplesPerSecond:0} samples/s"));
         if (EtaSeconds is not null)
-            parts.Add(Invariant($"{TimeSpan.FromSeconds(EtaSeconds.Value):m\\:ss} left"));
+            parts.Add(Invariant($"{TimeSpan.FromSeconds(Math.Round(EtaSeconds.Value)):c} left"));
         return string.Join("  ", parts);
     }
 

@@ -153,7 +153,7 @@ internal sealed class BertLayer : Module<Tensor, Tensor?, Tensor>
 
 internal sealed class BertEncoder : Module<Tensor, Tensor?, Tensor>
 {
-    private readonly ModuleList<BertLayer> layer;
+    private readonly BlockList<BertLayer> layer;
 
     public BertEncoder(BertConfig config) : base(nameof(BertEncoder))
     {
@@ -161,12 +161,7 @@ internal sealed class BertEncoder : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask)
-    {
-        foreach (var block in layer)
-            hidden = block.call(hidden, mask);
-        return hidden;
-    }
+    public override Tensor forward(Tensor hidden, Tensor? mask) => layer.Run(hidden, (block, input) => block.call(input, mask));
 }
 
 /// <summary>tanh of a projection of the first token, <c>[batch, seq, hidden] → [batch, hidden]</c>.</summary>

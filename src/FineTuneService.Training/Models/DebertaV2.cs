@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
-using TorchSharp.Modules;
+using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -202,7 +202,7 @@ internal sealed class DebertaV2Layer : Module<Tensor, DebertaV2View, Tensor>
 
 internal sealed class DebertaV2Encoder : Module<Tensor, Tensor?, Tensor>
 {
-    private readonly ModuleList<DebertaV2Layer> layer;
+    private readonly BlockList<DebertaV2Layer> layer;
     private readonly Embedding? rel_embeddings;
     private readonly LayerNorm? LayerNorm;
     private readonly DebertaV2Config _config;
@@ -222,13 +222,10 @@ internal sealed class DebertaV2Encoder : Module<Tensor, Tensor?, Tensor>
     public override Tensor forward(Tensor hidden, Tensor? attentionMask)
     {
         var seen = attentionMask?.to(ScalarType.Bool).unsqueeze(1); // [batch, 1, seq]
-        var view = new DebertaV2View(
-            seen is null ? null : seen.unsqueeze(2) & seen.unsqueeze(3),
-            rel_embeddings is null ? null : Buckets(hidden.size(1), hidden.device),
-            rel_embeddings is null ? null : LayerNorm?.call(rel_embeddings.weight) ?? rel_embeddings.weight);
-        foreach (var block in layer)
-            hidden = block.call(hidden, view);
-        return hidden;
+        var mask = seen is null ? null : seen.unsqueeze(2) & seen.unsqueeze(3);
+        var buckets = rel_embeddings is null ? null : Buckets(hidden.size(1), hidden.device);
+        var distances = rel_embeddings is null ? null : LayerNorm?.call(rel_embeddings.weight) ?? rel_embeddings.weight;
+        return layer.Run(hidden, distances, (block, input, shared) => block.call(input, new DebertaV2View(mask, buckets, shared)));
     }
 
     /// <summary>Query minus key, <c>[seq, seq]</c>: exact up to half the buckets, then in logarithmic steps up to the farthest.</summary>

@@ -1,6 +1,5 @@
 using System.Text.Json.Serialization;
 using FineTuneService.Training.Models.Layers;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -103,7 +102,7 @@ public abstract record DecoderConfig : PretrainedConfig
 internal sealed class DecoderModel : Module<ModelInputs, Tensor>
 {
     internal readonly Embedding embed_tokens;
-    private readonly ModuleList<Module<Tensor, AttentionContext, Tensor>> layers;
+    private readonly BlockList<Module<Tensor, AttentionContext, Tensor>> layers;
     private readonly RmsNorm norm;
     private readonly RotaryEmbedding _rotary;
     private readonly double _scale;
@@ -124,9 +123,7 @@ internal sealed class DecoderModel : Module<ModelInputs, Tensor>
         var hidden = embed_tokens.call(inputs.InputIds);
         if (_scale != 1)
             hidden *= _scale;
-        foreach (var layer in layers)
-            hidden = layer.call(hidden, context);
-        return norm.call(hidden);
+        return norm.call(layers.Run(hidden, (layer, input) => layer.call(input, context)));
     }
 }
 

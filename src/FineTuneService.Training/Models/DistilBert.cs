@@ -1,5 +1,4 @@
 using FineTuneService.Training.Models.Layers;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -111,7 +110,7 @@ internal sealed class DistilBertBlock : Module<Tensor, Tensor?, Tensor>
 
 internal sealed class DistilBertTransformer : Module<Tensor, Tensor?, Tensor>
 {
-    private readonly ModuleList<DistilBertBlock> layer;
+    private readonly BlockList<DistilBertBlock> layer;
 
     public DistilBertTransformer(DistilBertConfig config) : base(nameof(DistilBertTransformer))
     {
@@ -119,12 +118,7 @@ internal sealed class DistilBertTransformer : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask)
-    {
-        foreach (var block in layer)
-            hidden = block.call(hidden, mask);
-        return hidden;
-    }
+    public override Tensor forward(Tensor hidden, Tensor? mask) => layer.Run(hidden, (block, input) => block.call(input, mask));
 }
 
 internal sealed class DistilBertModel : Module<ModelInputs, Tensor>

@@ -1,6 +1,5 @@
 using System.Text.Json.Serialization;
 using FineTuneService.Training.Models.Layers;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -104,7 +103,7 @@ internal sealed class Gpt2Model : Module<ModelInputs, Tensor>
 {
     internal readonly Embedding wte;
     private readonly Embedding wpe;
-    private readonly ModuleList<Gpt2Block> h;
+    private readonly BlockList<Gpt2Block> h;
     private readonly LayerNorm ln_f;
     private readonly double _dropout;
 
@@ -122,9 +121,7 @@ internal sealed class Gpt2Model : Module<ModelInputs, Tensor>
     {
         var context = new AttentionContext(inputs);
         var hidden = functional.dropout(wte.call(inputs.InputIds) + wpe.call(context.Positions), _dropout, training);
-        foreach (var block in h)
-            hidden = block.call(hidden, context);
-        return ln_f.call(hidden);
+        return ln_f.call(h.Run(hidden, (block, input) => block.call(input, context)));
     }
 }
 

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Models.Layers;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -167,7 +166,7 @@ internal sealed class ModernBertEncoderLayer : Module<Tensor, ModernBertView, Te
 internal sealed class ModernBertModel : Module<ModelInputs, Tensor>
 {
     private readonly ModernBertEmbeddings embeddings;
-    private readonly ModuleList<ModernBertEncoderLayer> layers;
+    private readonly BlockList<ModernBertEncoderLayer> layers;
     private readonly LayerNorm final_norm;
     private readonly ModernBertConfig _config;
     private readonly double _globalTheta, _localTheta;
@@ -190,21 +189,19 @@ internal sealed class ModernBertModel : Module<ModelInputs, Tensor>
         var positions = arange(inputs.InputIds.size(1), device: inputs.InputIds.device); // [seq]
         var padding = Attention.PaddingMask(inputs.AttentionMask);
         var near = (positions.unsqueeze(1) - positions).abs() <= _config.LocalAttention / 2; // [seq, seq]
-        var global = View(positions, _globalTheta, padding);
-        var local = View(positions, _localTheta, padding is null ? near : padding & near);
         var hidden = embeddings.call(inputs.InputIds);
-        foreach (var layer in layers)
-            hidden = layer.call(hidden, layer.IsLocal ? local : global);
-        return final_norm.call(hidden);
+        var global = View(positions, _globalTheta, padding, hidden.dtype);
+        var local = View(positions, _localTheta, padding is null ? near : padding & near, hidden.dtype);
+        return final_norm.call(layers.Run(hidden, (layer, input) => layer.call(input, layer.IsLocal ? local : global)));
     }
 
-    private ModernBertView View(Tensor positions, double theta, Tensor? mask)
+    private ModernBertView View(Tensor positions, double theta, Tensor? mask, ScalarType type)
     {
         var head = _config.HiddenSize / _config.NumAttentionHeads;
         var inverse = 1 / pow(theta, arange(0, head, 2, ScalarType.Float32, positions.device) / head);
         var angles = outer(positions.to(ScalarType.Float32), inverse); // [seq, head / 2]
         var both = cat([angles, angles], -1);
-        return new(cos(both), sin(both), mask);
+        return new(cos(both).to(type), sin(both).to(type), mask);
     }
 }
 

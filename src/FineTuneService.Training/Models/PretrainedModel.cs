@@ -95,6 +95,13 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
         ComputeType = type;
     }
 
+    /// <summary>Keeps of each block its input only, and computes the rest again for the gradient: less memory, a third more time.</summary>
+    public void EnableGradientCheckpointing()
+    {
+        foreach (var blocks in modules().OfType<ICheckpointable>())
+            blocks.GradientCheckpointing = true;
+    }
+
     /// <summary>What a checkpoint holds: <c>state_dict</c>, in the precision of training.</summary>
     public IEnumerable<(string Key, Tensor Tensor)> ExactState() => state_dict().Select(entry => (entry.Key, Masters?.Exact(entry.Key, entry.Value) ?? entry.Value));
 

@@ -3,12 +3,17 @@ using System.Runtime.InteropServices;
 namespace FineTuneService.Training.Native;
 
 /// <summary>
-/// glibc gives large blocks back to the system as soon as they are free, and gets them again, page by page and set to zero, for the next tensor of that size:
-/// a quarter of a small model's step. A training process needs the same blocks at every step, so it keeps them.
+/// glibc gives large blocks back to the system as soon as they are free, and gets them again, page by page and set to zero, for the next tensor of that size.
+/// A training process needs the same blocks at every step, so it keeps them, in huge pages where there are some: a small language model's step takes a fifth of the time then.
 /// </summary>
-internal static partial class HostMemory
+public static partial class HostMemory
 {
-    /// <summary>To be called before the first large tensor.</summary>
+    private const string Tunables = "GLIBC_TUNABLES";
+
+    // glibc's manual, "Memory Allocation Tunables".
+    private const string Settings = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4000000000:glibc.malloc.top_pad=67108864";
+
+    /// <summary>What can be set while the process runs; to be called before the first large tensor.</summary>
     /// <returns>True when the allocator took all of it.</returns>
     public static bool Keep()
     {
@@ -17,6 +22,33 @@ internal static partial class HostMemory
         return (Set(MmapMax, 0) & Set(TrimThreshold, int.MaxValue) & Set(TopPad, 64 << 20)) == 1;
     }
 
+    /// <summary>
+    /// Huge pages are asked for before a process begins: begins this one anew, same number, same arguments, unless somebody has set <c>GLIBC_TUNABLES</c> already.
+    /// To be called before anything is opened or read. Returns only where that was not needed or not possible.
+    /// </summary>
+    public static unsafe void BeginAnew()
+    {
+        if (Environment.GetEnvironmentVariable(Tunables) is not null || SetEnvironment(Tunables, Settings, 0) != 0)
+            return;
+        var line = File.ReadAllBytes("/proc/self/cmdline"); // Arguments, each ended by a 0.
+        fixed (byte* start = line)
+        {
+            var arguments = new List<nint>();
+            for (var at = 0; at < line.Length; at += 1 + Array.IndexOf(line, (byte)0, at) - at)
+                arguments.Add((nint)(start + at));
+            fixed (nint* pointers = (nint[])[.. arguments, 0])
+            {
+                _ = Execute("/proc/self/exe", pointers);
+            }
+        }
+    }
+
     [LibraryImport("libc", EntryPoint = "mallopt")]
     private static partial int Set(int parameter, int value);
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetEnvironment(string name, string value, int overwrite);
+
+    [LibraryImport("libc", EntryPoint = "execv", StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int Execute(string path, nint* arguments);
 }

@@ -32,11 +32,10 @@ internal static unsafe partial class MathKernels
         if (library == 0)
             return null;
         var code = (byte*)NativeLibrary.GetExport(library, Question);
-        // mov eax, [rip + offset]; cmp eax, −1
-        ReadOnlySpan<byte> load = [0x8B, 0x05], compare = [0x83, 0xF8, 0xFF];
-        if (!new ReadOnlySpan<byte>(code, load.Length).SequenceEqual(load) || !new ReadOnlySpan<byte>(code + 6, compare.Length).SequenceEqual(compare))
-            return null;
-        return (int*)(code + 6 + *(int*)(code + 2));
+        // mov eax, [rip + offset]; test eax, eax; js …: below 0 it does not know yet.
+        ReadOnlySpan<byte> load = [0x8B, 0x05], test = [0x85, 0xC0, 0x78];
+        var begins = new ReadOnlySpan<byte>(code, 9);
+        return begins.StartsWith(load) && begins[6..].SequenceEqual(test) ? (int*)(code + 6 + *(int*)(code + 2)) : null;
     }
 
     private static bool IsIntel()

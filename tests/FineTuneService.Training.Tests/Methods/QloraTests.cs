@@ -29,7 +29,7 @@ public sealed class QloraTests : IDisposable
     {
         using var run = new Run(Config);
         using var plain = PretrainedConfig.Read(Llama).Create(ModelHead.CausalLm);
-        Assert.Equal(plain.ParameterCount + run.Adapter.Tensors.Sum(entry => entry.Parameter.numel()), run.Model.ParameterCount);
+        Assert.Equal(plain.ParameterCount + run.Adapter.Tensors.Sum(entry => entry.Tensor.numel()), run.Model.ParameterCount);
         var names = run.Model.named_parameters().Select(entry => entry.name).Where(name => !name.Contains("lora_", StringComparison.Ordinal)).ToArray();
         Assert.Contains("model.embed_tokens.weight", names);
         Assert.Contains("lm_head.weight", names);
@@ -66,7 +66,7 @@ public sealed class QloraTests : IDisposable
         using (var saved = SafetensorsReader.Open(Path.Combine(_folder, "optimizer.safetensors")))
             second.Optimizer.LoadState(saved.Read);
         Assert.Equal(losses[5..], second.Train(5, 12));
-        Assert.All(whole.Adapter.Tensors.Zip(second.Adapter.Tensors), pair => Assert.True(pair.First.Parameter.Equals(pair.Second.Parameter), pair.First.Key));
+        Assert.All(whole.Adapter.Tensors.Zip(second.Adapter.Tensors), pair => Assert.True(pair.First.Tensor.Equals(pair.Second.Tensor), pair.First.Key));
     }
 
     [Fact]
@@ -116,7 +116,7 @@ public sealed class QloraTests : IDisposable
         {
             Model = PretrainedConfig.Read(folder ?? Llama).Create(ModelHead.CausalLm);
             Adapter = (LoraAdapter)config.Prepare(Model, ModelHead.CausalLm, folder ?? Llama, seed: 1);
-            Optimizer = new(Model.named_parameters(), weightDecay: 0.01);
+            Optimizer = new(Model, weightDecay: 0.01);
         }
 
         public PretrainedModel Model { get; }

@@ -9,6 +9,9 @@ public sealed class AttentionContext
     private readonly long _past, _length;
     private readonly Dictionary<long, Tensor> _masks = [];
 
+    /// <summary>Lives as long as the pass: a mask is made by the first layer that asks, whose own tensors may be gone when the next one does.</summary>
+    private readonly Tensor _pass = empty(0);
+
     /// <param name="rotary">Of a decoder that turns its queries and keys by their positions.</param>
     /// <exception cref="ArgumentException">When a cache meets packed documents.</exception>
     public AttentionContext(ModelInputs inputs, RotaryEmbedding? rotary = null)
@@ -41,7 +44,7 @@ public sealed class AttentionContext
     {
         var reach = Math.Min(window ?? _length, _length);
         if (!_masks.TryGetValue(reach, out var mask))
-            _masks.Add(reach, mask = CreateMask(reach));
+            _masks.Add(reach, mask = CreateMask(reach).MoveToOtherDisposeScope(_pass));
         return mask;
     }
 
