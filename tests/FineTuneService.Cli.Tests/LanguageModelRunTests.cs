@@ -7,7 +7,7 @@ namespace FineTuneService.Cli.Tests;
 /// <summary>The tasks of language models, from job.json to the checkpoint, with a Llama of random weights.</summary>
 public sealed class LanguageModelRunTests
 {
-    private const int Steps = 12;
+    private const int Steps = 16;
 
     private static readonly TrainingArguments Short = new()
     {
