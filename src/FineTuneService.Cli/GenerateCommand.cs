@@ -5,11 +5,15 @@ using FineTuneService.Training.Generation;
 
 namespace FineTuneService.Cli;
 
-/// <summary><c>finetune generate MODEL PROMPT…</c>; with <c>--stdin</c> a warm generator for another program, see <see cref="GenerateRequest"/>.</summary>
+/// <summary><c>finetune generate MODEL PROMPT…</c>, or <c>--messages FILE</c>; with <c>--stdin</c> a warm generator for another program, see <see cref="GenerateRequest"/>.</summary>
 internal static class GenerateCommand
 {
     private static readonly Argument<DirectoryInfo> Model = Verb.Folder("model", "Folder of a causal language model, such as a checkpoint.");
     private static readonly Argument<string[]> Prompts = new("prompts") { Description = "Texts to continue.", Arity = ArgumentArity.ZeroOrMore };
+    private static readonly Option<FileInfo?> Messages = new("--messages")
+    {
+        Description = "A conversation to answer, instead of prompts: a JSON file with a list of {role, content}, or with {\"messages\": […], \"tools\": […]}.",
+    };
     private static readonly Option<bool> Stdin = new("--stdin") { Description = "Answer a JSON request a line until standard input ends." };
     private static readonly Option<int?> MaxNewTokens = new("--max-new-tokens") { Description = "The most tokens to add." };
     private static readonly Option<double?> Temperature = new("--temperature") { Description = "Draw tokens, with logits divided by this." };
@@ -25,9 +29,9 @@ internal static class GenerateCommand
 
     public static Command Create()
     {
-        var command = new Command("generate", "Continue texts.")
+        var command = new Command("generate", "Continue texts, or answer a conversation.")
         {
-            Model, Prompts, Stdin, MaxNewTokens, DoSample, Temperature, TopK, TopP, MinP, RepetitionPenalty, StopStrings, Seed, Device, Base,
+            Model, Prompts, Messages, Stdin, MaxNewTokens, DoSample, Temperature, TopK, TopP, MinP, RepetitionPenalty, StopStrings, Seed, Device, Base,
         };
         command.SetAction(parsed => Verb.Run(() => parsed.GetValue(Stdin) ? Serve(parsed) : Generate(parsed)));
         return command;
@@ -35,8 +39,11 @@ internal static class GenerateCommand
 
     private static int Generate(ParseResult parsed)
     {
-        using var generator = Open(parsed);
         var prompts = parsed.GetValue(Prompts) ?? [];
+        var conversation = parsed.GetValue(Messages) is { } file ? ReadConversation(file.FullName) : null;
+        if (conversation is not null && prompts.Length > 0)
+            throw new FaultException("--messages", null, "Prompts and messages were both given.", "Give one of them.");
+        using var generator = Open(parsed);
         var config = new GenerationConfig
         {
             MaxNewTokens = parsed.GetValue(MaxNewTokens),
@@ -49,17 +56,40 @@ internal static class GenerateCommand
             StopStrings = parsed.GetValue(StopStrings) is { Length: > 0 } stops ? stops : null,
             Seed = parsed.GetValue(Seed),
         };
+        if (conversation is not null)
+            Write("", generator.Stream(conversation with { Generation = config }));
         foreach (var prompt in prompts) // One after the other: on a terminal two texts cannot grow at once.
-        {
-            Console.Write(prompt);
-            foreach (var piece in generator.Stream([prompt], config))
-            {
-                Console.Write(piece.Text);
-                Console.Out.Flush();
-            }
-            Console.WriteLine();
-        }
+            Write(prompt, generator.Stream([prompt], config));
         return TrainerExit.Succeeded;
+    }
+
+    private static void Write(string prompt, IEnumerable<GeneratedPiece> pieces)
+    {
+        var isBegun = false;
+        foreach (var piece in pieces)
+        {
+            Console.Write(isBegun ? piece.Text : prompt + piece.Text);
+            Console.Out.Flush();
+            isBegun = true;
+        }
+        Console.WriteLine();
+    }
+
+    /// <exception cref="FaultException">When the file is missing, or holds no conversation.</exception>
+    private static GenerateRequest ReadConversation(string path)
+    {
+        if (!File.Exists(path))
+            throw new FaultException("--messages", path, "There is no such file.", "Check the path.");
+        try
+        {
+            var json = JsonSerializer.Deserialize<JsonElement>(File.ReadAllBytes(path));
+            var request = json.ValueKind == JsonValueKind.Array ? new() { Messages = [.. json.EnumerateArray()] } : json.Deserialize<GenerateRequest>(SnakeCaseJson.Options)!;
+            return request is { Messages: not null, Prompts: null } ? request : throw new JsonException("It has no messages.");
+        }
+        catch (JsonException error)
+        {
+            throw new FaultException(path, null, $"This is no conversation: {error.Message}", """Write [{"role": "user", "content": "…"}].""");
+        }
     }
 
     private static int Serve(ParseResult parsed)
@@ -88,7 +118,7 @@ internal static class GenerateCommand
         try
         {
             var request = JsonSerializer.Deserialize<GenerateRequest>(line, SnakeCaseJson.Options)!;
-            foreach (var piece in generator.Stream(request.Prompts, request.Generation))
+            foreach (var piece in generator.Stream(request))
                 Reply(new() { Piece = piece });
             return new() { Done = true };
         }

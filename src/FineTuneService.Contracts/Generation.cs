@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
 
 namespace FineTuneService.Contracts;
 
@@ -40,16 +41,59 @@ public sealed record GenerationConfig
     public long? Seed { get; init; }
 }
 
-/// <summary>Texts to continue.</summary>
+/// <summary>Texts to continue, or a conversation to answer: one of <c>prompts</c> and <c>messages</c>.</summary>
 /// <remarks>One line to <c>finetune generate MODEL --stdin</c>; the answer is a line for each piece of text, see <see cref="GenerateReply"/>.</remarks>
 public sealed record GenerateRequest
 {
     /// <summary>1 to 64 texts.</summary>
     [Length(1, 64)]
-    public required IReadOnlyList<string> Prompts { get; init; }
+    public IReadOnlyList<string>? Prompts { get; init; }
+
+    /// <summary>
+    /// A conversation, which the model's chat template writes up to where the assistant begins: objects with <c>role</c> and <c>content</c> (a text, or a list of text parts),
+    /// and whatever else the template reads, such as <c>tool_calls</c>. The text that comes back is the assistant's.
+    /// </summary>
+    [Length(1, 1024)]
+    public IReadOnlyList<JsonElement>? Messages { get; init; }
+
+    /// <summary>With <c>messages</c>: the functions that the model may call, as schemas.</summary>
+    [MaxLength(128)]
+    public IReadOnlyList<JsonElement>? Tools { get; init; }
 
     /// <summary>How to continue them.</summary>
     public GenerationConfig Generation { get; init; } = new();
+
+    /// <summary>What no field can say alone; needs no model.</summary>
+    public void Check(FaultList faults)
+    {
+        faults.Require(
+            (Prompts is null) != (Messages is null), Messages is null ? "/prompts" : "/messages", null,
+            Messages is null ? "There is nothing to continue." : "prompts and messages were both given.", "Give prompts: texts to continue; or messages: a conversation to answer.");
+        faults.Require(Tools is null || Messages is not null, "/tools", null, "Only a conversation has tools.", "Give messages, or leave tools out.");
+        foreach (var (at, message) in (Messages ?? []).Index())
+            Check(message, $"/messages/{at}", faults);
+        foreach (var (at, tool) in (Tools ?? []).Index())
+            faults.Require(tool.ValueKind == JsonValueKind.Object, $"/tools/{at}", tool, "A tool is an object.", """Give {"type": "function", "function": {"name": …, "parameters": …}}.""");
+    }
+
+    private static void Check(JsonElement message, string pointer, FaultList faults)
+    {
+        if (message.ValueKind != JsonValueKind.Object)
+        {
+            faults.Add(pointer, message, "A message is an object.", """Give {"role": "user", "content": "…"}.""");
+            return;
+        }
+        faults.Require(
+            message.TryGetProperty("role", out var role) && role is { ValueKind: JsonValueKind.String } && role.GetString() != "", $"{pointer}/role", null, "The message does not say whose it is.", "Give system, user, assistant or tool.");
+        var isCall = message.TryGetProperty("tool_calls", out _) || message.TryGetProperty("function_call", out _);
+        var hasContent = message.TryGetProperty("content", out var content) && content.ValueKind != JsonValueKind.Null;
+        faults.Require(
+            hasContent ? content.ValueKind == JsonValueKind.String || (content.ValueKind == JsonValueKind.Array && content.EnumerateArray().All(IsText)) : isCall,
+            $"{pointer}/content", null, "The message has no text.", "Give its content as a string, or as parts of type text.");
+    }
+
+    private static bool IsText(JsonElement part) =>
+        part.ValueKind == JsonValueKind.String || (part.ValueKind == JsonValueKind.Object && part.TryGetProperty("text", out var text) && text.ValueKind == JsonValueKind.String);
 }
 
 /// <summary>
@@ -65,7 +109,7 @@ public sealed record GenerateReply : ModelReply
 }
 
 /// <summary>Some more of a prompt's continuation.</summary>
-/// <param name="Prompt">Which prompt of the request it continues, from 0.</param>
+/// <param name="Prompt">Which prompt of the request it continues, from 0; a conversation is prompt 0.</param>
 /// <param name="Text">Whole characters; may be empty in a prompt's last piece.</param>
 public sealed record GeneratedPiece(int Prompt, string Text)
 {

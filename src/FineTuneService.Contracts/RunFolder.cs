@@ -21,6 +21,9 @@ public sealed class RunFolder(string path)
 
     public string Checkpoint(int step) => System.IO.Path.Combine(Checkpoints, $"checkpoint-{step}");
 
+    /// <summary>Adapters of this run brought into their base, a whole model each; can be made anew at any time.</summary>
+    public string Merged => In("merged");
+
     private string In(string name) => System.IO.Path.Combine(Path, name);
 }
 

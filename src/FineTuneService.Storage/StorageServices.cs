@@ -26,6 +26,7 @@ public static class StorageServices
         var settings = StorageSettings.From(builder.Configuration, builder.Environment.ContentRootPath);
         services.AddSingleton(settings);
         services.AddSingleton(_ => TrainerLocation.Find(builder.Configuration));
+        services.AddSingleton<MergedCheckpoints>();
 
         var connectionString = builder.Configuration.GetConnectionString("Postgres");
         if (connectionString is null)

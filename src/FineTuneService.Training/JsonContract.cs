@@ -86,6 +86,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
             var one = type.GetGenericArguments()[0];
             return json.ValueKind == JsonValueKind.Array ? ReadList(json, one, pointer, new(null, null)) : ReadScalar(json, one, pointer, limits with { OrAuto = " or a list" });
         }
+        if (type == typeof(JsonElement))
+            return ReadAny(json, pointer);
         var info = options.GetTypeInfo(type);
         if (info.PolymorphismOptions is { } polymorphism)
             return ReadDerived(json, polymorphism, pointer);
@@ -184,6 +186,23 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         if (json.GetArrayLength() is var count && (count < least || count > most))
             return Fault<JsonArray>(pointer, default, $"{count} entries are out of bounds.", $"Give {least} to {most}.");
         return [.. json.EnumerateArray().Select((element, index) => Read(element, elementType, $"{pointer}/{index}", new(null, null)))];
+    }
+
+    /// <summary>Whatever it is: only its names and texts must be sound.</summary>
+    private JsonNode? ReadAny(JsonElement json, string pointer)
+    {
+        if (json.ValueKind == JsonValueKind.Array)
+            return new JsonArray([.. json.EnumerateArray().Select((element, index) => ReadAny(element, $"{pointer}/{index}"))]);
+        if (json.ValueKind != JsonValueKind.Object)
+            return json.ValueKind == JsonValueKind.String ? Text(json, pointer) : JsonNode.Parse(json.GetRawText());
+        var sound = new JsonObject();
+        foreach (var (name, value) in Members(json, pointer))
+        {
+            var at = $"{pointer}/{Escape(name)}";
+            if (!sound.TryAdd(name, ReadAny(value, at)))
+                Fault(at, value, "This name stands here twice.", "Keep one of them.");
+        }
+        return sound;
     }
 
     private JsonNode? ReadScalar(JsonElement json, Type type, string pointer, Limits limits)

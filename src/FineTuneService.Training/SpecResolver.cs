@@ -55,6 +55,7 @@ public sealed class SpecResolver
         var resolver = new SpecResolver(facts, faults);
         var method = spec.Method ?? resolver.Choose<MethodConfig>("/method", new FullFineTuningConfig(), "Every weight is trained unless a method is named.");
         ((TrainingMethodConfig)method).Check(faults);
+        ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
         var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
         var resolved = spec with
         {

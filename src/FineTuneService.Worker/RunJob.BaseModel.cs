@@ -5,82 +5,119 @@ using FineTuneService.Storage;
 
 namespace FineTuneService.Worker;
 
-/// <summary>Where a job's base model lies: here already, or fetched from the hub first, while the job is heard and seen as when it trains.</summary>
+/// <summary>Where a job's base model lies: here already, or fetched from the hub or merged first, while the job is heard and seen as when it trains.</summary>
 internal sealed partial class RunJob
 {
     private static readonly TimeSpan NoteInterval = TimeSpan.FromSeconds(10);
 
-    /// <returns>The model's folder; null when this attempt has ended, which is recorded then.</returns>
-    private async Task<string?> PlaceBaseModel(Job job)
+    /// <summary>Where a trainer finds what its specification names.</summary>
+    /// <param name="Adapter">To go on with; null: none.</param>
+    private sealed record Places(string BaseModel, string? Adapter);
+
+    /// <returns>Null when this attempt has ended, which is recorded then.</returns>
+    private async Task<Places?> PlaceModels(Job job)
     {
         try
         {
             var spec = JsonNode.Parse(job.Spec)!;
-            var name = spec["base_model"]!.GetValue<string>();
-            return spec["revision"]?.GetValue<string>() is { } commit ? await FetchFromHub(job, HubModel.Parse(name, commit))
-                : CheckpointName.Parse(name) is { } checkpoint ? FolderOf(checkpoint)
-                : Path.Combine(storage.ModelsDirectory, name);
+            var adapter = spec["method"]?["adapter"]?.GetValue<string>() is not { } given ? null
+                : CheckpointName.Parse(given) is { } continued ? FolderOf(continued, "/method/adapter")
+                : Path.Combine(storage.ModelsDirectory, given);
+            return await PlaceBaseModel(job, spec) is { } baseModel ? new(baseModel, adapter) : null;
         }
         catch (FaultException error)
         {
-            log.LogInformation("Job {JobId}: its base model cannot be had: {Faults}", job.Id, error.Message);
+            log.LogInformation("Job {JobId}: its base model or adapter cannot be had: {Faults}", job.Id, error.Message);
             await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, "The base model cannot be had.", error.Faults, CancellationToken.None));
             return null;
         }
-        catch (Exception error) when (error is HubUnreachableException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is HubUnreachableException or MergeLostException or IOException or UnauthorizedAccessException)
         {
-            log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not fetch its base model", job.Id, job.Attempt);
-            await LoseAttempt(job, error is HubUnreachableException ? $"The hub cannot be reached. {error.Message}" : "The base model could not be written to the cache.");
+            log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not bring its base model here", job.Id, job.Attempt);
+            await LoseAttempt(job, error switch
+            {
+                HubUnreachableException => $"The hub cannot be reached. {error.Message}",
+                MergeLostException => "The merge of the base model's adapter broke off.",
+                _ => "The base model could not be written to the cache.",
+            });
             return null;
         }
     }
 
+    private async Task<string?> PlaceBaseModel(Job job, JsonNode spec)
+    {
+        var name = spec["base_model"]!.GetValue<string>();
+        if (spec["revision"]?.GetValue<string>() is { } commit)
+            return await FetchFromHub(job, HubModel.Parse(name, commit));
+        if (CheckpointName.Parse(name) is not { } checkpoint)
+            return Path.Combine(storage.ModelsDirectory, name);
+        var folder = FolderOf(checkpoint, "/base_model");
+        return spec["init"]?.GetValue<string>() == "config" || !MergedCheckpoints.IsAdapter(folder) ? folder : await Merge(job, checkpoint, folder);
+    }
+
     /// <exception cref="FaultException">When the checkpoint has gone since the job was posted.</exception>
-    private string FolderOf(CheckpointName checkpoint)
+    private string FolderOf(CheckpointName checkpoint, string pointer)
     {
         var folder = storage.Run(checkpoint.JobId).Checkpoint(checkpoint.Step ?? throw new InvalidOperationException($"The stored name {checkpoint} has no step."));
         return Directory.Exists(folder)
             ? folder
-            : throw new FaultException("/base_model", checkpoint.ToString(), "This checkpoint was there when the job was posted, and has been deleted since.", $"Choose one of GET /jobs/{checkpoint.JobId}/checkpoints and post the job again.");
+            : throw new FaultException(pointer, checkpoint.ToString(), "This checkpoint was there when the job was posted, and has been deleted since.", $"Choose one of GET /jobs/{checkpoint.JobId}/checkpoints and post the job again.");
+    }
+
+    private async Task<string?> Merge(Job job, CheckpointName checkpoint, string adapter)
+    {
+        try
+        {
+            return await Accompany(job, $"the merge of {checkpoint}", stop => merges.WholeModel(storage.Run(checkpoint.JobId), adapter, stop), () => Task.CompletedTask);
+        }
+        catch (FaultException error)
+        {
+            throw new FaultException([.. error.Faults.Select(fault => fault with { Pointer = "/base_model", Value = checkpoint.ToString() })]);
+        }
     }
 
     private async Task<string?> FetchFromHub(Job job, HubModel model)
     {
-        using var stop = new CancellationTokenSource();
         var progress = new DownloadProgress();
-        var fetching = hub.Fetch(model, progress, stop.Token);
-        var ending = await Accompany(job, model, fetching, progress);
+        var noted = 0L; // Clock's timestamp; 0: not yet.
+        var snapshot = await Accompany(job, $"the download of {model.Id}", stop => hub.Fetch(model, progress, stop), async () =>
+        {
+            if (progress.Total <= progress.Done || (noted != 0 && clock.GetElapsedTime(noted) < NoteInterval))
+                return;
+            await Note(job, $"Fetching {model.Id} at {model.Revision[..7]} from the hub: {progress.Done >> 20} of {progress.Total >> 20} MB are here.");
+            noted = clock.GetTimestamp();
+        });
+        if (progress.Received > 0 && snapshot is not null)
+            await Note(job, $"{model.Id} at {model.Revision[..7]} is here whole; {progress.Received >> 20} MB came from the hub.");
+        return snapshot?.Path;
+    }
+
+    /// <summary>Tells that we are alive until the work has ended, or something ends this attempt, which is recorded then.</summary>
+    /// <param name="tell">Called from time to time.</param>
+    /// <returns>Null when the attempt has ended.</returns>
+    private async Task<T?> Accompany<T>(Job job, string what, Func<CancellationToken, Task<T>> work, Func<Task> tell) where T : class
+    {
+        using var stop = new CancellationTokenSource();
+        var working = work(stop.Token);
+        var ending = Ending.Exited;
+        while (!working.IsCompleted)
+        {
+            ending = IsShuttingDown ? Ending.ShuttingDown : await Listen(job);
+            if (ending != Ending.Exited)
+                break;
+            await tell();
+            await Task.WhenAny(working, Task.Delay(_settings.Heartbeat, clock, CancellationToken.None));
+        }
         if (ending == Ending.Exited)
-            return (await fetching).Path;
+            return await working;
         await stop.CancelAsync();
-        await fetching.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default); // What came so far stays for the next attempt.
-        log.LogInformation("Job {JobId}: attempt {Attempt} leaves the download of {Model}: {Ending}", job.Id, job.Attempt, model.Id, ending);
+        await working.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default); // What was done so far stays for the next attempt.
+        log.LogInformation("Job {JobId}: attempt {Attempt} leaves {What}: {Ending}", job.Id, job.Attempt, what, ending);
         if (ending == Ending.CancelRequested)
             await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Cancelled, "Cancelled on request.", null, CancellationToken.None));
         else if (ending == Ending.ShuttingDown)
             await Retry(job, "The worker was shut down; another continues.");
         return null;
-    }
-
-    /// <summary>Tells that we are alive and how far it is, until the download has ended or something ends it.</summary>
-    private async Task<Ending> Accompany(Job job, HubModel model, Task fetching, DownloadProgress progress)
-    {
-        var noted = 0L; // Clock's timestamp; 0: not yet.
-        while (!fetching.IsCompleted)
-        {
-            var ending = IsShuttingDown ? Ending.ShuttingDown : await Listen(job);
-            if (ending != Ending.Exited)
-                return ending;
-            if (progress.Total > progress.Done && (noted == 0 || clock.GetElapsedTime(noted) >= NoteInterval))
-            {
-                await Note(job, $"Fetching {model.Id} at {model.Revision[..7]} from the hub: {progress.Done >> 20} of {progress.Total >> 20} MB are here.");
-                noted = clock.GetTimestamp();
-            }
-            await Task.WhenAny(fetching, Task.Delay(_settings.Heartbeat, clock, CancellationToken.None));
-        }
-        if (progress.Received > 0 && fetching.IsCompletedSuccessfully)
-            await Note(job, $"{model.Id} at {model.Revision[..7]} is here whole; {progress.Received >> 20} MB came from the hub.");
-        return Ending.Exited;
     }
 
     private async Task Note(Job job, string message)

@@ -17,6 +17,7 @@ internal sealed partial class RunJob(
     StorageSettings storage,
     TrainerLocation trainer,
     ModelHub hub,
+    MergedCheckpoints merges,
     IOptions<WorkerSettings> options,
     IHostApplicationLifetime host,
     TimeProvider clock,
@@ -37,9 +38,9 @@ internal sealed partial class RunJob(
             return;
         }
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
-        if (await PlaceBaseModel(job) is not { } baseModel)
+        if (await PlaceModels(job) is not { } places)
             return;
-        var folder = await Prepare(job, baseModel, cancel);
+        var folder = await Prepare(job, places, cancel);
         // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
         // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
         using var process = new TrainerProcess(trainer, folder, job.Attempt);
@@ -53,14 +54,14 @@ internal sealed partial class RunJob(
     private enum Ending { Exited, CancelRequested, ShuttingDown, Lost }
 
     /// <summary>The run's folder and its job.json, where ids have become paths.</summary>
-    private async Task<RunFolder> Prepare(Job job, string baseModel, CancellationToken cancel)
+    private async Task<RunFolder> Prepare(Job job, Places places, CancellationToken cancel)
     {
         var folder = storage.Run(job.Id);
         Directory.CreateDirectory(folder.Path);
         var spec = JsonNode.Parse(job.Spec)!.AsObject();
-        spec["base_model"] = baseModel;
-        if (spec["method"]?["adapter"]?.GetValue<string>() is { } adapter)
-            spec["method"]!["adapter"] = Path.Combine(storage.ModelsDirectory, adapter);
+        spec["base_model"] = places.BaseModel;
+        if (places.Adapter is not null)
+            spec["method"]!["adapter"] = places.Adapter;
         var dataset = spec["dataset"]!.AsObject();
         await using var db = await databases.CreateDbContextAsync(cancel);
         foreach (var split in new[] { "train", "validation", "test" })

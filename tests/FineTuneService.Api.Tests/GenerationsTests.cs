@@ -56,6 +56,40 @@ public sealed class GenerationsTests(Api api)
     }
 
     [Fact]
+    public async Task A_conversation_is_answered_as_the_text_that_its_template_writes()
+    {
+        var (id, _) = await WithModel("tiny-llama");
+        const string Generation = """ "generation": {"max_new_tokens": 12, "do_sample": false} """;
+        const string Conversation = $$"""{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}], {{Generation}} }""";
+
+        var answered = await api.Post($"/jobs/{id}/generate", Conversation, HttpStatusCode.OK);
+        var continued = await api.Post($"/jobs/{id}/generate", $$"""{"prompts": ["<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"], {{Generation}} }""", HttpStatusCode.OK);
+
+        Assert.NotEmpty((string)answered["texts"]![0]!["text"]!);
+        Assert.Equal(continued.ToJsonString(), answered.ToJsonString());
+        using var response = await Stream(id, Conversation);
+        var parts = (await response.Content.ReadAsStringAsync(Api.Cancel)).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal((string)answered["texts"]![0]!["text"]!, string.Concat(parts[..^1].Select(part => (string)JsonNode.Parse(part["data: ".Length..])!["text"]!)));
+        Assert.Equal("event: done\ndata: {\"step\":7}", parts[^1]);
+    }
+
+    [Fact]
+    public async Task A_conversation_without_a_template_or_against_it_is_told_before_a_stream_begins()
+    {
+        const string Conversation = """{"messages": [{"role": "user", "content": "Hi"}]}""";
+        var (bare, folder) = await WithModel("tiny-llama");
+        File.Delete(Path.Combine(folder, "chat_template.jinja"));
+        var (strict, other) = await WithModel("tiny-llama");
+        File.WriteAllText(Path.Combine(other, "chat_template.jinja"), "{{ raise_exception('A system message comes first.') }}");
+
+        Assert.Equal(["/messages"], Api.Pointers(await api.Post($"/jobs/{bare}/generate", Conversation, HttpStatusCode.UnprocessableEntity)));
+        var refused = await Api.Read(await Stream(strict, Conversation), HttpStatusCode.UnprocessableEntity);
+        Assert.Contains("A system message comes first.", (string)refused["faults"]![0]!["message"]!, StringComparison.Ordinal);
+        Assert.DoesNotContain(api.Data, refused.ToJsonString(), StringComparison.Ordinal);
+        await api.Post($"/jobs/{bare}/generate", """{"prompts": ["a"], "generation": {"max_new_tokens": 1}}""", HttpStatusCode.OK);
+    }
+
+    [Fact]
     public async Task A_prompt_that_fills_the_model_is_told_before_a_stream_begins()
     {
         var (id, _) = await WithModel("tiny-llama");
@@ -80,6 +114,11 @@ public sealed class GenerationsTests(Api api)
 
     [Theory]
     [InlineData("""{}""", "/prompts")]
+    [InlineData("""{"prompts": ["a"], "messages": [{"role": "user", "content": "a"}]}""", "/messages")]
+    [InlineData("""{"prompts": ["a"], "tools": [{}]}""", "/tools")]
+    [InlineData("""{"messages": []}""", "/messages")]
+    [InlineData("""{"messages": ["a", {"role": "user"}, {"content": "a"}, {"role": "user", "content": [{"type": "image_url"}]}]}""", "/messages/0", "/messages/1/content", "/messages/2/role", "/messages/3/content")]
+    [InlineData("""{"messages": [{"role": "user", "content": "\ud800"}]}""", "/messages/0/content")]
     [InlineData("""{"prompts": []}""", "/prompts")]
     [InlineData("""{"prompts": ["a", 1]}""", "/prompts/1")]
     [InlineData("""{"prompts": [], "generation": {"top_p": 0, "temperature": 0, "max_tokens": 3}}""", "/prompts", "/generation/top_p", "/generation/temperature", "/generation/max_tokens")]

@@ -1,6 +1,11 @@
 using System.Net;
 using System.Text.Json;
+using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 
 namespace FineTuneService.Api.Tests;
 
@@ -115,6 +120,32 @@ public sealed class PredictionsTests(Api api)
         var first = int.Parse(Starts(used[0])[0], System.Globalization.CultureInfo.InvariantCulture);
         while (IsAlive(first))
             await Task.Delay(10, Api.Cancel);
+    }
+
+    [Fact]
+    public async Task What_has_ended_is_forgotten()
+    {
+        for (var i = 0; i < 3; i++)
+            await api.Post($"/jobs/{(await api.PutCheckpoint()).Id}/predict", """{"texts": ["a"]}""", HttpStatusCode.OK);
+        await api.Post($"/jobs/{(await api.PutCheckpoint()).Id}/predict", """{"texts": ["crash"]}""", HttpStatusCode.ServiceUnavailable);
+
+        Assert.Equal(2, api.Services.GetRequiredService<WarmModelPool>().Count);
+    }
+
+    [Fact]
+    public async Task A_model_that_nobody_asks_ends_and_is_forgotten()
+    {
+        var (_, folder) = await api.PutCheckpoint();
+        using var pool = new WarmModelPool(
+            api.Services.GetRequiredService<TrainerLocation>(), Options.Create(new WarmModelSettings { IdleTimeout = TimeSpan.FromMilliseconds(200) }), TimeProvider.System, NullLogger<WarmModelPool>.Instance);
+        await pool.StartAsync(Api.Cancel);
+
+        await pool.AskAsync<PredictReply>("predict", folder, new PredictRequest { Inputs = [new() { Text = "a" }] }, Api.Cancel).SingleAsync(Api.Cancel);
+
+        var process = int.Parse(Starts(folder)[0], System.Globalization.CultureInfo.InvariantCulture);
+        while (pool.Count > 0 || IsAlive(process))
+            await Task.Delay(10, Api.Cancel);
+        await pool.StopAsync(Api.Cancel);
     }
 
     [Fact]

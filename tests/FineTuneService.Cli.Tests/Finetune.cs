@@ -13,12 +13,13 @@ internal static class Finetune
 
     public static string Samples { get; } = Path.Combine(AppContext.BaseDirectory, "samples");
 
-    public static Process Start(params string[] arguments) => Process.Start(new ProcessStartInfo(Executable, arguments)
+    public static Process Start(params string[] arguments)
     {
-        RedirectStandardInput = true,
-        RedirectStandardOutput = true,
-        RedirectStandardError = true,
-    })!;
+        var start = new ProcessStartInfo(Executable, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        // Tests run side by side, and models this small are no quicker with more threads, which would only wait for each other.
+        start.Environment["OMP_NUM_THREADS"] = "1";
+        return Process.Start(start)!;
+    }
 
     public static async Task<(int ExitCode, string Output, string Error)> Run(params string[] arguments)
     {
@@ -65,13 +66,19 @@ internal sealed class SampleRun : IDisposable
         },
         SnakeCaseJson.Options));
 
-    /// <summary>Waits until the log holds an event that <paramref name="wanted"/> accepts.</summary>
-    public async Task<TrainingEvent> WaitFor(Func<TrainingEvent, bool> wanted)
+    /// <summary>Waits until the log holds an event that <paramref name="wanted"/> accepts; fails with the process' last words when it ends before.</summary>
+    public async Task<TrainingEvent> WaitFor(Process process, Func<TrainingEvent, bool> wanted)
     {
         while (true)
         {
+            var hasEnded = process.HasExited; // Asked first: what it wrote until then is there now.
             if (File.Exists(Folder.Events) && Events.FirstOrDefault(wanted) is { } found)
                 return found;
+            if (hasEnded)
+            {
+                var (exitCode, _, error) = await Finetune.Finish(process);
+                Assert.Fail($"The trainer ended with exit code {exitCode} before that happened: {error}");
+            }
             await Task.Delay(20, TestContext.Current.CancellationToken);
         }
     }

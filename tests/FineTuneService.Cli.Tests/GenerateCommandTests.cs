@@ -29,6 +29,36 @@ public sealed class GenerateCommandTests : IDisposable
         Assert.Equal((0, Prompt + Continuation + "\n", ""), (exitCode, output, error));
     }
 
+    [Theory]
+    [InlineData("""[{"role": "user", "content": "PROMPT"}]""")]
+    [InlineData("""{"messages": [{"role": "user", "content": [{"type": "text", "text": "PROMPT"}]}]}""")]
+    public async Task Generate_answers_the_conversation_of_a_file(string conversation)
+    {
+        File.WriteAllText(Path.Combine(_model, "chat_template.jinja"), "{% for message in messages %}{{ message.content }}{% endfor %}");
+
+        var (exitCode, output, error) = await Finetune.Run("generate", _model, "--messages", Write(conversation), "--max-new-tokens", "6", "--device", "cpu");
+
+        Assert.Equal((0, Continuation + "\n", ""), (exitCode, output, error));
+    }
+
+    [Fact]
+    public async Task A_conversation_that_cannot_be_answered_is_told()
+    {
+        var asked = Write("""[{"role": "user", "content": "PROMPT"}]""");
+
+        Assert.Contains("no chat template", (await Finetune.Run("generate", _model, "--messages", asked)).Error, StringComparison.Ordinal);
+        Assert.Contains("both given", (await Finetune.Run("generate", _model, "w1", "--messages", asked)).Error, StringComparison.Ordinal);
+        Assert.Contains("/messages/0/role", (await Finetune.Run("generate", _model, "--messages", Write("""[{"content": "w1"}]"""))).Error, StringComparison.Ordinal);
+        Assert.Contains("no conversation", (await Finetune.Run("generate", _model, "--messages", Write("w1"))).Error, StringComparison.Ordinal);
+    }
+
+    private string Write(string conversation)
+    {
+        var file = Path.Combine(_model, "conversation.json");
+        File.WriteAllText(file, conversation.Replace("PROMPT", Prompt, StringComparison.Ordinal));
+        return file;
+    }
+
     [Fact]
     public async Task A_warm_generator_answers_line_by_line_and_outlives_faults()
     {

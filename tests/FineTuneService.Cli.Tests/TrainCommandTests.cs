@@ -4,12 +4,14 @@ using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Tests;
 
-public sealed class TrainCommandTests
+public sealed class TrainCommandTests(TrainCommandTests.WholeRun shared) : IClassFixture<TrainCommandTests.WholeRun>
 {
+    private const int Steps = 40;
+
     private static readonly TrainingArguments Short = new()
     {
         PerDeviceTrainBatchSize = 8,
-        MaxSteps = 40,
+        MaxSteps = Steps,
         MaxLength = 32,
         LearningRate = 1e-3,
         WarmupSteps = 0.1,
@@ -23,14 +25,12 @@ public sealed class TrainCommandTests
     [Fact]
     public async Task Killed_at_any_step_a_run_ends_with_the_same_bytes()
     {
-        using var whole = new SampleRun(Short);
-        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", whole.Folder.Path)).ExitCode);
-
+        var whole = shared.Run;
         using var broken = new SampleRun(Short);
         foreach (var step in new[] { 3, 17, 20, 38 }) // before the first checkpoint, between two, at one, near the end
         {
             using var process = Finetune.Start("train", broken.Folder.Path);
-            await broken.WaitFor(happened => happened is StepLogged && happened.Step >= step);
+            await broken.WaitFor(process, happened => happened is StepLogged && happened.Step >= step);
             process.Kill();
             await Finetune.Finish(process);
         }
@@ -46,12 +46,10 @@ public sealed class TrainCommandTests
     [Fact]
     public async Task Stopped_by_its_supervisor_it_saves_and_continues_there()
     {
-        using var whole = new SampleRun(Short);
-        await Finetune.Run("train", whole.Folder.Path);
         using var run = new SampleRun(Short);
         using (var process = Finetune.Start("train", run.Folder.Path, "--supervised", "--attempt", "7"))
         {
-            await run.WaitFor(happened => happened is StepLogged { Step: >= 4 });
+            await run.WaitFor(process, happened => happened is StepLogged { Step: >= 4 });
             await process.StandardInput.WriteLineAsync("stop");
             await process.StandardInput.FlushAsync(TestContext.Current.CancellationToken);
             Assert.Equal(TrainerExit.Stopped, (await Finetune.Finish(process)).ExitCode);
@@ -61,7 +59,7 @@ public sealed class TrainCommandTests
         Assert.True(Directory.Exists(run.Folder.Checkpoint(stopped.Step)));
 
         Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", run.Folder.Path)).ExitCode);
-        Assert.Equal(Hash(whole, "model.safetensors"), Hash(run, "model.safetensors"));
+        Assert.Equal(Hash(shared.Run, "model.safetensors"), Hash(run, "model.safetensors"));
     }
 
     [Fact]
@@ -69,7 +67,7 @@ public sealed class TrainCommandTests
     {
         using var run = new SampleRun(Short with { MaxSteps = 100_000, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, LoadBestModelAtEnd = false });
         using var process = Finetune.Start("train", run.Folder.Path, "--supervised");
-        await run.WaitFor(happened => happened is StepLogged);
+        await run.WaitFor(process, happened => happened is StepLogged);
         process.StandardInput.Close();
 
         Assert.Equal(128 + 9, (await Finetune.Finish(process)).ExitCode);
@@ -80,7 +78,7 @@ public sealed class TrainCommandTests
     {
         using var run = new SampleRun(Short with { MaxSteps = 100_000, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, LoadBestModelAtEnd = false });
         using var first = Finetune.Start("train", run.Folder.Path);
-        await run.WaitFor(happened => happened is StepLogged);
+        await run.WaitFor(first, happened => happened is StepLogged);
 
         Assert.Equal(TrainerExit.Busy, (await Finetune.Run("train", run.Folder.Path)).ExitCode);
         first.Kill();
@@ -88,11 +86,9 @@ public sealed class TrainCommandTests
     }
 
     [Fact]
-    public async Task Best_and_final_are_kept_and_the_rest_deleted()
+    public void Best_and_final_are_kept_and_the_rest_deleted()
     {
-        using var run = new SampleRun(Short);
-        await Finetune.Run("train", run.Folder.Path);
-
+        var run = shared.Run;
         var best = run.Events.OfType<CheckpointSaved>().Last(saved => saved.Best).Step;
         Assert.Equal(
             new[] { best, 40 }.Distinct().Order(),
@@ -103,11 +99,9 @@ public sealed class TrainCommandTests
     }
 
     [Fact]
-    public async Task A_checkpoint_is_proved_and_described()
+    public void A_checkpoint_is_proved_and_described()
     {
-        using var run = new SampleRun(Short);
-        await Finetune.Run("train", run.Folder.Path);
-
+        var run = shared.Run;
         var proof = JsonNode.Parse(File.ReadAllText(Path.Combine(run.Folder.Checkpoint(40), "manifest.json")))!["verification"]!;
         Assert.Equal(0, proof["read_back_error"]!.GetValue<double>());
         Assert.Equal(0, proof["opened_error"]!.GetValue<double>());
@@ -150,6 +144,19 @@ public sealed class TrainCommandTests
         Assert.Equal(["/training/epochs", "/training/learning_rate"], Assert.IsType<RunFailed>(run.Events[^1]).Faults.Select(fault => fault.Pointer).Order());
     }
 
+    [Fact]
+    public async Task A_test_that_waits_for_a_trainer_that_ended_is_told_why()
+    {
+        using var run = new SampleRun(Short);
+        run.WriteSpec(new { LearningRate = -1 });
+        using var process = Finetune.Start("train", run.Folder.Path);
+
+        var told = await Assert.ThrowsAsync<Xunit.Sdk.FailException>(() => run.WaitFor(process, happened => happened is StepLogged));
+
+        Assert.Contains("exit code 2", told.Message, StringComparison.Ordinal);
+        Assert.Contains("/training/learning_rate", told.Message, StringComparison.Ordinal);
+    }
+
     private static string Hash(SampleRun run, string file) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(40), file))));
 
     /// <summary>Step and loss of the surviving trajectory: what an attempt logged beyond the point where the next one began is void.</summary>
@@ -163,5 +170,19 @@ public sealed class TrainCommandTests
                 curve.Add((logged.Step, logged.Metrics["loss"]));
         Assert.Equal(Enumerable.Range(1, 40), curve.Select(point => point.Step));
         return curve;
+    }
+
+    /// <summary>Trained in one go, once for all tests; they only read it.</summary>
+    public sealed class WholeRun : IAsyncLifetime
+    {
+        internal SampleRun Run { get; } = new(Short);
+
+        public async ValueTask InitializeAsync() => Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", Run.Folder.Path)).ExitCode);
+
+        public ValueTask DisposeAsync()
+        {
+            Run.Dispose();
+            return ValueTask.CompletedTask;
+        }
     }
 }

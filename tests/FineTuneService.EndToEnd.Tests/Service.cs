@@ -51,21 +51,30 @@ public sealed class Service : IAsyncLifetime
 
     public Process StartWorker() => Start("Worker", $"http://127.0.0.1:{FreePort()}");
 
-    public async Task<string> Upload(string file, int rows)
+    public Task<string> Upload(string file, int rows) => Upload("sst2", file, rows, header: 1);
+
+    /// <summary>The first rows of a sample file.</summary>
+    public async Task<string> Upload(string sample, string file, int rows, int header, string? name = null)
     {
-        var cut = string.Join('\n', File.ReadLines(Path.Combine(Samples, "sst2", file)).Take(rows + 1)) + "\n";
+        var cut = string.Join('\n', File.ReadLines(Path.Combine(Samples, sample, file)).Take(rows + header)) + "\n";
         using var form = new MultipartFormDataContent { { new StringContent(cut), "file", file } };
-        form.First().Headers.ContentType = new MediaTypeHeaderValue("text/tab-separated-values");
+        if (name is not null)
+            form.Add(new StringContent(name), "name");
+        form.First().Headers.ContentType = new MediaTypeHeaderValue("application/octet-stream");
         using var response = await Http.PostAsync("/datasets", form, Cancel);
-        Assert.Equal(HttpStatusCode.Created, response.StatusCode);
+        Assert.True(response.StatusCode == HttpStatusCode.Created, await response.Content.ReadAsStringAsync(Cancel));
         return (await response.Content.ReadFromJsonAsync<JsonObject>(Cancel))!["id"]!.GetValue<string>();
     }
 
-    public async Task<string> PostJob(object dataset, object training)
+    public Task<string> PostJob(object dataset, object training) => PostJob(new { base_model = "tiny-bert-en", task = "text-classification", dataset, training });
+
+    public async Task<string> PostJob(object spec) => (await Post("/jobs", spec, HttpStatusCode.Created))["id"]!.GetValue<string>();
+
+    public async Task<JsonObject> Post(string path, object body, HttpStatusCode expected)
     {
-        using var response = await Http.PostAsJsonAsync("/jobs", new { base_model = "tiny-bert-en", task = "text-classification", dataset, training }, Cancel);
-        Assert.True(response.StatusCode == HttpStatusCode.Created, await response.Content.ReadAsStringAsync(Cancel));
-        return (await response.Content.ReadFromJsonAsync<JsonObject>(Cancel))!["id"]!.GetValue<string>();
+        using var response = await Http.PostAsJsonAsync(path, body, Cancel);
+        Assert.True(response.StatusCode == expected, await response.Content.ReadAsStringAsync(Cancel));
+        return (await response.Content.ReadFromJsonAsync<JsonObject>(Cancel))!;
     }
 
     public async Task<JsonObject> Get(string path) => (await Http.GetFromJsonAsync<JsonObject>(path, Cancel))!;

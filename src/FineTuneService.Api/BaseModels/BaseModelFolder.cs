@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Hub;
 using FineTuneService.Storage;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
@@ -26,6 +27,9 @@ public sealed record BaseModelView
     /// <summary>What it can be trained for.</summary>
     public IReadOnlyList<ModelHead>? Heads { get; init; }
 
+    /// <summary>False: config and tokenizer only, for jobs that draw the first weights (<c>"init": "config"</c>).</summary>
+    public bool HasWeights { get; init; }
+
     /// <summary>Weights in its safetensors files.</summary>
     public long? Parameters { get; init; }
 
@@ -38,6 +42,12 @@ public sealed record BaseModelView
     public required long Bytes { get; init; }
 
     public required IReadOnlyList<string> Files { get; init; }
+
+    /// <summary>Null when it cannot be read.</summary>
+    internal PretrainedConfig? Config { get; init; }
+
+    /// <summary>Null when they cannot be read, or are not wanted.</summary>
+    internal IReadOnlyDictionary<string, SafetensorsEntry>? Tensors { get; init; }
 }
 
 /// <summary>A Hugging Face folder; only headers are read.</summary>
@@ -50,8 +60,8 @@ public sealed class BaseModelFolder(string name, string path)
     /// <summary>Whole models, as <c>name</c> or <c>organisation/name</c>.</summary>
     public static IEnumerable<BaseModelFolder> All(StorageSettings storage) => Folders(storage, "config.json").Where(folder => !AdapterFolder.Is(folder.Path));
 
-    /// <summary>Names of the adapters that lie beside them.</summary>
-    public static IEnumerable<string> Adapters(StorageSettings storage) => Folders(storage, AdapterFolder.ConfigFile).Select(folder => folder.Name);
+    /// <summary>The adapters that lie beside them.</summary>
+    public static IEnumerable<BaseModelFolder> Adapters(StorageSettings storage) => Folders(storage, AdapterFolder.ConfigFile);
 
     private static IEnumerable<BaseModelFolder> Folders(StorageSettings storage, string with)
     {
@@ -65,11 +75,13 @@ public sealed class BaseModelFolder(string name, string path)
               select new BaseModelFolder(relative, folder.FullName);
     }
 
-    public BaseModelView View()
+    /// <param name="init">What a job wants of it: weights that are not read need not be sound.</param>
+    public BaseModelView View(WeightsFrom init = WeightsFrom.Pretrained)
     {
         var files = new DirectoryInfo(path).GetFiles().Where(file => Target(file).Exists).ToList();
+        var hasWeights = files.Any(file => IsWeights(file.Name));
         var (config, configFault) = Try(() => PretrainedConfig.Read(path));
-        var (tensors, tensorsFault) = Try(() => SafetensorsReader.ReadHeaders(path).Entries);
+        var (tensors, tensorsFault) = hasWeights && init == WeightsFrom.Pretrained ? Try(() => SafetensorsReader.ReadHeaders(WeightsFolder()).Entries) : default;
         var hasTokenizer = Tokenizer.IsAmong([.. files.Select(file => file.Name)]);
         return new()
         {
@@ -77,13 +89,22 @@ public sealed class BaseModelFolder(string name, string path)
             ModelType = config?.ModelType ?? configFault?.Value,
             WhyNot = (configFault ?? tensorsFault) is { } fault ? Tell(fault) : hasTokenizer ? null : "It has no tokenizer files: tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or a sentencepiece model.",
             Heads = config is null ? null : [.. config.Heads.Keys],
+            HasWeights = hasWeights,
             Parameters = tensors?.Values.Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size)),
             VocabSize = config?.VocabSize,
             MaxLength = config?.MaxLength,
             Bytes = files.Sum(file => Target(file).Length),
             Files = [.. files.Select(file => file.Name).Order(StringComparer.Ordinal)],
+            Config = config,
+            Tensors = tensors,
         };
     }
+
+    /// <summary>Of an adapter that of its base: merged they have the same tensors.</summary>
+    private string WeightsFolder() => AdapterFolder.Is(path) ? AdapterFolder.Read(path).FindBase(path, given: null) : path;
+
+    /// <summary>In whatever format: a model whose weights cannot be read is not one without.</summary>
+    private static bool IsWeights(string file) => file.EndsWith(".safetensors", StringComparison.Ordinal) || file == ModelFiles.WeightsIndex || ModelFiles.IsPickle(file);
 
     /// <summary>Where the service keeps its files is nobody's business.</summary>
     private string Tell(Fault fault) => $"{fault.Pointer}: {fault.Message} {fault.Remedy}".Replace(path, name, StringComparison.Ordinal);

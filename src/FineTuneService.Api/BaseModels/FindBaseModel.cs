@@ -6,6 +6,8 @@ using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
 using FineTuneService.Training;
+using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Methods;
 
 namespace FineTuneService.Api.BaseModels;
 
@@ -34,6 +36,8 @@ public sealed class FindBaseModel(StorageSettings storage, ModelHub hub, FineTun
                 : throw new FaultException("/base_model", name, "There is no such base model.", $"{Choice} or give an id of the hub: organisation/name.");
             if (!found.View!.Supported)
                 faults.Add("/base_model", name, $"This model cannot be used. {found.View.WhyNot}", "Choose another of GET /base-models or of the hub, or mend its folder.");
+            else if (!found.View.HasWeights && spec.Init == WeightsFrom.Pretrained)
+                faults.Add("/base_model", name, "This folder has no weights, only the shape of a model and its tokenizer.", "Set init to config, which draws the first weights at random; or choose a base model with weights.");
             return found;
         }
         catch (FaultException error)
@@ -46,24 +50,58 @@ public sealed class FindBaseModel(StorageSettings storage, ModelHub hub, FineTun
 
     private string Choice => $"Choose one of GET /base-models ({string.Join(", ", BaseModelFolder.All(storage).Select(folder => folder.Name))}),";
 
-    private static FoundModel InFolder(JobSpec spec, BaseModelFolder folder) => new(WithoutRevision(spec, "A folder of the models directory"), folder.View(), []);
+    private static FoundModel InFolder(JobSpec spec, BaseModelFolder folder) => new(WithoutRevision(spec, "A folder of the models directory"), folder.View(spec.Init), []);
 
     private async Task<FoundModel> AmongCheckpoints(JobSpec spec, CancellationToken cancel)
     {
-        if (CheckpointName.Parse(spec.BaseModel) is not { } name)
-            throw new FaultException("/base_model", spec.BaseModel, "This names no checkpoint.", "Give job:JOB for the best one, or job:JOB@STEP, @best, @final.");
         WithoutRevision(spec, "A checkpoint");
-        var (job, folder) = await FindCheckpoint(name, spec.BaseModel, cancel);
-        if (!job.Status.IsTerminal())
-            throw new FaultException("/base_model", spec.BaseModel, $"This job is {job.Status.ToString().ToLowerInvariant()}; its checkpoints still come and go.", "Wait for its end, or cancel it: its last checkpoint stays.");
-        var resolved = new CheckpointName(name.JobId, folder.Checkpoint.Step).ToString();
+        var (resolved, folder, reason) = await EndedCheckpoint(spec.BaseModel, "/base_model", cancel);
+        var isMerged = spec.Init == WeightsFrom.Pretrained && AdapterFolder.Is(folder.Path);
         return new(
             spec with { BaseModel = resolved },
-            new BaseModelFolder(resolved, folder.Path).View(),
-            resolved == spec.BaseModel ? [] : [Chosen("/base_model", resolved, name.Which is null ? "The job's best checkpoint, else its newest." : $"The job's {name.Which} checkpoint.")]);
+            new BaseModelFolder(resolved, folder.Path).View(spec.Init),
+            resolved == spec.BaseModel && !isMerged ? [] : [Chosen("/base_model", resolved, isMerged ? $"{reason} It is an adapter: with its base it is merged into one model, and the job starts from that. To go on with the adapter itself, name it as method.adapter." : reason)]);
     }
 
-    private async Task<(Job Job, CheckpointFolder Folder)> FindCheckpoint(CheckpointName name, string given, CancellationToken cancel)
+    /// <summary>Finds the adapter that a job goes on with: a folder beside the base models, or an ended job's checkpoint, by its step then. Collects what is wrong with it.</summary>
+    public async Task<(JobSpec Spec, IReadOnlyList<Resolution> Resolutions)> FindAdapter(JobSpec spec, FaultList faults, CancellationToken cancel)
+    {
+        const string Pointer = "/method/adapter";
+        if (spec.Method is not LoraConfig { Adapter: { } adapter } lora)
+            return (spec, []);
+        try
+        {
+            var known = BaseModelFolder.Adapters(storage).ToList();
+            var (name, path, reason) = known.FirstOrDefault(folder => folder.Name == adapter) is { } local ? (adapter, local.Path, "")
+                : adapter.StartsWith(CheckpointName.Scheme, StringComparison.Ordinal) && await EndedCheckpoint(adapter, Pointer, cancel) is var (resolved, folder, why) ? (resolved, folder.Path, why)
+                : throw new FaultException(
+                    Pointer, adapter, "There is no such adapter.",
+                    known.Count == 0 ? "Give job:JOB for what a job has made, or put the adapter's folder beside the base models first." : $"Choose one of: {string.Join(", ", known.Select(folder => folder.Name))}; or give job:JOB.");
+            if (!AdapterFolder.Is(path))
+                throw new FaultException(Pointer, adapter, "This checkpoint is a whole model, not an adapter.", "Give it as base_model.");
+            lora.CheckAdapter(AdapterFolder.Read(path), spec.BaseModel, faults);
+            return (spec with { Method = lora with { Adapter = name } }, name == adapter ? [] : [Chosen(Pointer, name, reason)]);
+        }
+        catch (FaultException error)
+        {
+            foreach (var fault in error.Faults)
+                faults.Add(fault.Pointer == Pointer ? fault : new(Pointer, adapter, fault.Message, fault.Remedy)); // Its own name a file of ours.
+            return (spec, []);
+        }
+    }
+
+    /// <returns>The checkpoint's name with its step, its folder, and why it is this one.</returns>
+    private async Task<(string Name, CheckpointFolder Folder, string Reason)> EndedCheckpoint(string given, string pointer, CancellationToken cancel)
+    {
+        if (CheckpointName.Parse(given) is not { } name)
+            throw new FaultException(pointer, given, "This names no checkpoint.", "Give job:JOB for the best one, or job:JOB@STEP, @best, @final.");
+        var (job, folder) = await FindCheckpoint(name, given, pointer, cancel);
+        if (!job.Status.IsTerminal())
+            throw new FaultException(pointer, given, $"This job is {job.Status.ToString().ToLowerInvariant()}; its checkpoints still come and go.", "Wait for its end, or cancel it: its last checkpoint stays.");
+        return (new CheckpointName(name.JobId, folder.Checkpoint.Step).ToString(), folder, name.Which is null ? "The job's best checkpoint, else its newest." : $"The job's {name.Which} checkpoint.");
+    }
+
+    private async Task<(Job Job, CheckpointFolder Folder)> FindCheckpoint(CheckpointName name, string given, string pointer, CancellationToken cancel)
     {
         try
         {
@@ -71,7 +109,7 @@ public sealed class FindBaseModel(StorageSettings storage, ModelHub hub, FineTun
         }
         catch (ProblemException missing) when (missing.Status == StatusCodes.Status404NotFound)
         {
-            throw new FaultException("/base_model", given, missing.Message, $"See GET /jobs, and GET /jobs/{name.JobId}/checkpoints.");
+            throw new FaultException(pointer, given, missing.Message, $"See GET /jobs, and GET /jobs/{name.JobId}/checkpoints.");
         }
     }
 
@@ -86,7 +124,7 @@ public sealed class FindBaseModel(StorageSettings storage, ModelHub hub, FineTun
             var snapshot = await hub.Preview(model, folder.FullName, either.Token);
             return new(
                 spec with { Revision = snapshot.Commit },
-                new BaseModelFolder(model.Id, snapshot.Path).View(),
+                new BaseModelFolder(model.Id, snapshot.Path).View(spec.Init),
                 spec.Revision == snapshot.Commit ? [] : [Chosen("/revision", snapshot.Commit, $"What {model.Revision} of {model.Id} was at this moment.")]);
         }
         catch (FaultException error) when (error.Faults is [{ Pointer: "/base_model" } fault] && fault.Value == model.Id)

@@ -124,6 +124,8 @@ internal sealed class ModelArchive(string path, string fileName, string folder, 
         var top = tops[0];
         var model = PathOf(top);
         var names = _seen.Where(file => file.Top == top).Select(file => file.Name).ToHashSet();
+        if (!names.Any(name => IsWeights(name) || name == ModelFiles.WeightsIndex || ModelFiles.IsPickle(name)))
+            return model; // The shape of a model, for jobs that draw its weights.
         try
         {
             var weights = ModelFiles.Weights(names, () => File.ReadAllText(Path.Combine(model, ModelFiles.WeightsIndex)));

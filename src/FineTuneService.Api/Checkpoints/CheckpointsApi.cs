@@ -16,6 +16,6 @@ public static class CheckpointsApi
             .Refuses(StatusCodes.Status404NotFound, StatusCodes.Status416RangeNotSatisfiable);
         checkpoints.MapGet("/{which}/archive", DownloadArchive.Handle)
             .Produces(StatusCodes.Status200OK, contentType: "application/x-tar")
-            .Refuses(StatusCodes.Status404NotFound);
+            .Refuses(StatusCodes.Status404NotFound, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
     }
 }

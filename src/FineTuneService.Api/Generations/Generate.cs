@@ -8,7 +8,7 @@ using FineTuneService.Training;
 namespace FineTuneService.Api.Generations;
 
 /// <param name="Step">The checkpoint's step.</param>
-/// <param name="Texts">In the order of the prompts.</param>
+/// <param name="Texts">In the order of the prompts; one for a conversation.</param>
 public sealed record GenerateAnswer(int Step, IReadOnlyList<Completion> Texts);
 
 /// <summary>How a prompt goes on.</summary>
@@ -20,8 +20,9 @@ public sealed record Completion(string Text, FinishReason FinishReason, int Prom
 
 public static class Generate
 {
-    /// <summary>Continues texts with a job's checkpoint: as JSON, or with <c>Accept: text/event-stream</c> piece by piece. The first request loads the model; it then stays warm for a while.</summary>
+    /// <summary>Continues texts, or answers a conversation, with a job's checkpoint: as JSON, or with <c>Accept: text/event-stream</c> piece by piece. The first request loads the model; it then stays warm for a while.</summary>
     /// <remarks>
+    /// Give <c>prompts</c>, or <c>messages</c> with roles and contents: then the model's chat template writes them, and the text is the assistant's answer.
     /// The stream sends a piece a message: <c>{"prompt": 0, "text": "…"}</c>, with the number of the prompt that it continues; a prompt's last piece has <c>finish_reason</c>,
     /// <c>prompt_tokens</c> and <c>completion_tokens</c> as well. At its end comes the event <c>done</c> with the checkpoint's step, or <c>error</c> with a problem (RFC 9457).
     /// What is wrong with the request is told before the stream begins, with a status of its own.
@@ -32,12 +33,15 @@ public static class Generate
         string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
         var asked = await JsonContract.ReadAsync<GenerateRequest>(request.Body, Catalog.Json, cancel);
+        var faults = new FaultList();
+        asked.Check(faults);
+        faults.ThrowIfAny();
         var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
         var pieces = models.AskAsync<GenerateReply>("generate", folder.Path, asked, cancel).Where(reply => reply.Piece is not null).Select(reply => reply.Piece!);
         if (EventStream.IsWanted(request))
             return new GenerationStream(folder.Checkpoint.Step, pieces);
         var whole = await pieces.ToLookupAsync(piece => piece.Prompt, cancellationToken: cancel);
-        return TypedResults.Ok(new GenerateAnswer(folder.Checkpoint.Step, [.. asked.Prompts.Select((_, prompt) => Join(whole[prompt]))]));
+        return TypedResults.Ok(new GenerateAnswer(folder.Checkpoint.Step, [.. Enumerable.Range(0, asked.Prompts?.Count ?? 1).Select(prompt => Join(whole[prompt]))]));
     }
 
     private static Completion Join(IEnumerable<GeneratedPiece> pieces)

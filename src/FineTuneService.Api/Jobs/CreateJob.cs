@@ -17,22 +17,24 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, FindBaseModel models, StorageSettings storage, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, FindBaseModel models, JobQueue queue, TimeProvider clock, CancellationToken cancel)
     {
         var faults = new FaultList();
         if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
             throw new FaultException([.. faults.All]);
         var model = await models.Find(spec, faults, cancel); // Before the transaction: the hub may take its time.
-        CheckAdapter(spec.Method, storage, faults);
+        var adapter = await models.FindAdapter(model.Spec, faults, cancel);
         // Datasets stay locked until the job's row is there: nobody deletes them meanwhile.
         using var transaction = new TransactionScope(TransactionScopeOption.Required, new TransactionOptions { IsolationLevel = IsolationLevel.ReadCommitted }, TransactionScopeAsyncFlowOption.Enabled);
         var train = await FindDataset(db, spec.Dataset.Train, "/dataset/train", faults, cancel);
         var validation = await FindDataset(db, spec.Dataset.Validation, "/dataset/validation", faults, cancel);
         var test = await FindDataset(db, spec.Dataset.Test, "/dataset/test", faults, cancel);
-        spec = model.Spec with { Dataset = spec.Dataset with { Train = train?.Id ?? spec.Dataset.Train, Validation = validation?.Id, Test = test?.Id } };
+        spec = adapter.Spec with { Dataset = spec.Dataset with { Train = train?.Id ?? spec.Dataset.Train, Validation = validation?.Id, Test = test?.Id } };
         var task = (TrainingTaskConfig)spec.Task;
         if (model.View is { Supported: true, Heads: { } heads } view && !heads.Contains(task.Head))
             faults.Add(PretrainedConfig.NoHead(view.ModelType!, task.Head, heads));
+        else if (model.View is { Config: { } config, Tensors: { } tensors })
+            ((TrainingMethodConfig?)spec.Method)?.CheckModel(config, LayerOutline.Of(config, tensors, task.Head), task.Head, faults);
         var resolved = SpecResolver.Resolve(spec, Facts(model.View, train), faults);
         CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
         faults.ThrowIfAny();
@@ -43,7 +45,7 @@ public static class CreateJob
             Name = spec.Name,
             Status = JobStatus.Queued,
             Spec = JsonSerializer.Serialize(resolved.Spec, Catalog.Json),
-            Resolutions = JsonSerializer.Serialize(model.Resolutions.Concat(resolved.Resolutions), Catalog.Json),
+            Resolutions = JsonSerializer.Serialize(model.Resolutions.Concat(adapter.Resolutions).Concat(resolved.Resolutions), Catalog.Json),
             CreatedAt = clock.GetMicrosecondsNow(),
         };
         await queue.Enqueue(job, cancel);
@@ -76,17 +78,6 @@ public static class CreateJob
         MaxPositions = model?.MaxLength,
         Parameters = model?.Parameters,
     };
-
-    /// <summary>A job names an adapter as it names its base model; it never names a path.</summary>
-    private static void CheckAdapter(MethodConfig? method, StorageSettings storage, FaultList faults)
-    {
-        if (method is not LoraConfig { Adapter: { } adapter })
-            return;
-        var known = BaseModelFolder.Adapters(storage).ToList();
-        faults.Require(
-            known.Contains(adapter), "/method/adapter", adapter, "There is no such adapter.",
-            known.Count == 0 ? "Put its folder beside the base models first." : $"Choose one of: {string.Join(", ", known)}.");
-    }
 
     private static async Task<Dataset?> FindDataset(FineTuneDb db, string? name, string pointer, FaultList faults, CancellationToken cancel)
     {

@@ -26,7 +26,8 @@ public sealed record Problem
 }
 
 /// <summary>Ends a request with this status and explanation.</summary>
-public sealed class ProblemException(int status, string detail) : Exception(detail)
+/// <param name="cause">For the log.</param>
+public sealed class ProblemException(int status, string detail, Exception? cause = null) : Exception(detail, cause)
 {
     public int Status { get; } = status;
 

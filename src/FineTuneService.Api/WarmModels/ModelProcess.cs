@@ -19,12 +19,13 @@ public sealed class ModelProcess : IAsyncDisposable
 
     private readonly Process _process;
     private readonly Queue<string> _lastWords = new();
+    private readonly string _checkpoint;
     private readonly TimeProvider _clock;
     private Task<string?>? _line;
 
-    private ModelProcess(Process process, TimeProvider clock)
+    private ModelProcess(Process process, string checkpoint, TimeProvider clock)
     {
-        (_process, _clock) = (process, clock);
+        (_process, _checkpoint, _clock) = (process, checkpoint, clock);
         process.ErrorDataReceived += (_, line) => Remember(line.Data);
         process.BeginErrorReadLine();
     }
@@ -38,7 +39,7 @@ public sealed class ModelProcess : IAsyncDisposable
     public bool IsAnswering { get; private set; }
 
     /// <summary>Starts the process and waits until its model is loaded.</summary>
-    /// <exception cref="FaultException">When the checkpoint cannot be loaded, or is none for this verb; the checkpoint's folder is called <c>?checkpoint</c>.</exception>
+    /// <exception cref="FaultException">When the checkpoint cannot be loaded, or is none for this verb.</exception>
     /// <exception cref="ProcessLostException">When it does not come up.</exception>
     public static async Task<ModelProcess> StartAsync(string trainer, string verb, string checkpoint, TimeSpan patience, TimeProvider clock)
     {
@@ -51,17 +52,12 @@ public sealed class ModelProcess : IAsyncDisposable
         };
         TrainerLocation.Restrict(start.Environment);
         var started = clock.GetTimestamp();
-        var process = new ModelProcess(Process.Start(start)!, clock);
+        var process = new ModelProcess(Process.Start(start)!, checkpoint, clock);
         try
         {
             var hello = await process.ReceiveAsync<ModelReply>(patience, CancellationToken.None);
             process.LoadTime = clock.GetElapsedTime(started);
             return hello.Ready == true ? process : throw process.Lost("did not say that it is ready");
-        }
-        catch (FaultException error)
-        {
-            await process.DisposeAsync();
-            throw new FaultException([.. error.Faults.Select(fault => fault with { Pointer = fault.Pointer.Replace(checkpoint, "?checkpoint", StringComparison.Ordinal) })]);
         }
         catch
         {
@@ -87,7 +83,7 @@ public sealed class ModelProcess : IAsyncDisposable
     }
 
     /// <summary>The next line of a reply. When cancelled, that line is still to come: the next call gets it.</summary>
-    /// <exception cref="FaultException">When the request is refused; that is the reply's last line.</exception>
+    /// <exception cref="FaultException">When the request is refused; that is the reply's last line. The checkpoint's folder is called <c>?checkpoint</c>.</exception>
     /// <exception cref="ProcessLostException">When no line comes; the process is of no more use.</exception>
     public async Task<TReply> ReceiveAsync<TReply>(TimeSpan patience, CancellationToken cancel) where TReply : ModelReply
     {
@@ -98,7 +94,9 @@ public sealed class ModelProcess : IAsyncDisposable
             _line = null;
             var reply = JsonSerializer.Deserialize<TReply>(line, SnakeCaseJson.Options)!;
             IsAnswering = !reply.IsLast;
-            return reply.Faults is { } faults ? throw new FaultException(faults) : reply;
+            return reply.Faults is { } faults
+                ? throw new FaultException([.. faults.Select(fault => fault with { Pointer = fault.Pointer.Replace(_checkpoint, "?checkpoint", StringComparison.Ordinal) })])
+                : reply;
         }
         catch (TimeoutException)
         {

@@ -45,21 +45,6 @@ public sealed class WarmModel(string trainer, string verb, string checkpoint, Wa
         }
     }
 
-    /// <summary>Ends the process unless it is at work; false when there is none to end.</summary>
-    public async Task<bool> EndIfIdle()
-    {
-        if (_process is null || !await _turn.WaitAsync(TimeSpan.Zero))
-            return false;
-        try
-        {
-            return await End();
-        }
-        finally
-        {
-            _turn.Release();
-        }
-    }
-
     public async ValueTask DisposeAsync()
     {
         await End();
@@ -134,12 +119,11 @@ public sealed class WarmModel(string trainer, string verb, string checkpoint, Wa
         await End();
     }
 
-    private async Task<bool> End()
+    private async Task End()
     {
         if (_process is not { } process)
-            return false;
+            return;
         _process = null;
         await process.DisposeAsync();
-        return true;
     }
 }

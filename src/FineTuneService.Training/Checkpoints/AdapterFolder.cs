@@ -73,7 +73,7 @@ public sealed record AdapterFolder(LoraConfig Config, string BaseName, ModelHead
             BaseName.Length == 0 ? null : Path.Combine(folder, "..", "..", BaseName), // an adapter and a base that are organisation/name
             BaseOfRun(Path.Combine(folder, "..", "..")),
         ];
-        return candidates.FirstOrDefault(candidate => candidate is not null && File.Exists(Path.Combine(candidate, "config.json"))) is { } found
+        return candidates.FirstOrDefault(candidate => candidate is not null && File.Exists(Path.Combine(candidate, "config.json")) && !Is(candidate)) is { } found
             ? Path.GetFullPath(found)
             : throw new FaultException(
                 $"{Path.Combine(folder, ConfigFile)}#/base_model_name_or_path", BaseName, "The base model of this adapter was not found: neither by its path, nor beside the adapter, nor by the run that made it.",

@@ -45,6 +45,10 @@ internal static class ChatMessagesReader
         }
     }
 
+    /// <summary>A message of OpenAI's form, its content as one text: as <see cref="Read"/> hands it to the template.</summary>
+    public static JsonObject Plain(JsonElement message) =>
+        Message(message, message.GetProperty("role").GetString()!, "role", "content") ?? throw new ArgumentException("The message has no text.", nameof(message));
+
     /// <returns>Null after a fault.</returns>
     public static ChatMessages? Read(object? cell, string column, long line, RowLedger ledger)
     {

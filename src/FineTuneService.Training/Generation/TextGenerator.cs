@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using FineTuneService.Contracts;
+using FineTuneService.Training.ChatTemplates;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
@@ -16,6 +17,7 @@ public sealed class TextGenerator : IDisposable
 
     private readonly PretrainedModel _model;
     private readonly Tokenizer _tokenizer;
+    private readonly Lazy<ChatTemplate?> _template;
     private readonly Device _device;
 
     /// <param name="folder">A whole model, or an adapter.</param>
@@ -26,6 +28,7 @@ public sealed class TextGenerator : IDisposable
         _device = device;
         var opened = FineTunedFolder.Open(folder, baseFolder);
         _tokenizer = Tokenizer.Load(opened.TokenizerFolder);
+        _template = new(() => ChatTemplate.Load(opened.TokenizerFolder)); // Whoever gives prompts does not need it.
         Defaults = GenerationSettings.Read(opened.BaseFolder ?? folder, opened.Config, _tokenizer);
         // Where the head is tied to the embedding, only config.json tells a classifier from a language model.
         if (opened.Config.Architecture is { } architecture && architecture.EndsWith("Classification", StringComparison.Ordinal))
@@ -41,7 +44,7 @@ public sealed class TextGenerator : IDisposable
     public void Dispose() => _model.Dispose();
 
     /// <summary>The continuation of each prompt, in their order.</summary>
-    /// <exception cref="FaultException">As in <see cref="Stream"/>.</exception>
+    /// <exception cref="FaultException">As in <see cref="Stream(IReadOnlyList{string}, GenerationConfig, bool, CancellationToken)"/>.</exception>
     public IReadOnlyList<string> Generate(IReadOnlyList<string> prompts, GenerationConfig config, CancellationToken cancel = default)
     {
         var texts = new string[prompts.Count];
@@ -50,21 +53,38 @@ public sealed class TextGenerator : IDisposable
         return texts;
     }
 
+    /// <summary>Continues prompts, or answers a conversation; pieces come as they are known, in turns. Checks before the first piece.</summary>
+    /// <exception cref="FaultException">When the request makes no sense, the model has no chat template for its messages, or a prompt fills the model.</exception>
+    public IEnumerable<GeneratedPiece> Stream(GenerateRequest request, CancellationToken cancel = default)
+    {
+        var faults = new FaultList();
+        request.Check(faults);
+        faults.ThrowIfAny();
+        if (request.Prompts is { } prompts)
+            return Stream(prompts, request.Generation, cancel: cancel);
+        var chat = ChatPrompt.Render(_template.Value, _tokenizer, request.Messages!, request.Tools);
+        var settings = Defaults.With(request.Generation);
+        return Stream(
+            [("/messages", chat.Ids)], chat.TurnEnd is { } end ? settings with { EosTokenIds = [.. settings.EosTokenIds, end] } : settings, request.Generation.Seed, useCache: true, cancel);
+    }
+
     /// <summary>Continues prompts; their pieces come as they are known, in turns. Checks before the first piece.</summary>
     /// <param name="useCache">False: every token reads the whole text again, to the same effect.</param>
     /// <exception cref="FaultException">When a setting makes no sense, or a prompt fills the model; all at once.</exception>
-    public IEnumerable<GeneratedPiece> Stream(IReadOnlyList<string> prompts, GenerationConfig config, bool useCache = true, CancellationToken cancel = default)
+    public IEnumerable<GeneratedPiece> Stream(IReadOnlyList<string> prompts, GenerationConfig config, bool useCache = true, CancellationToken cancel = default) =>
+        Stream([.. prompts.Select((prompt, i) => ($"/prompts/{i}", Encode(prompt)))], Defaults.With(config), config.Seed, useCache, cancel);
+
+    private IEnumerable<GeneratedPiece> Stream((string Pointer, int[] Ids)[] texts, GenerationSettings settings, long? givenSeed, bool useCache, CancellationToken cancel)
     {
-        var settings = Defaults.With(config);
-        var seed = config.Seed ?? BitConverter.ToInt64(RandomNumberGenerator.GetBytes(sizeof(long)));
-        int[][] encoded = [.. prompts.Select(prompt => Encode(prompt))];
+        var seed = givenSeed ?? BitConverter.ToInt64(RandomNumberGenerator.GetBytes(sizeof(long)));
         var faults = new FaultList();
-        for (var i = 0; i < encoded.Length; i++)
+        foreach (var (pointer, ids) in texts)
             faults.Require(
-                encoded[i].Length < _model.Config.MaxLength, $"/prompts/{i}", $"{encoded[i].Length} tokens",
-                string.Create(CultureInfo.InvariantCulture, $"The model reads {_model.Config.MaxLength} tokens, and this prompt leaves no room for one more."),
+                ids.Length < _model.Config.MaxLength, pointer, $"{ids.Length} tokens",
+                string.Create(CultureInfo.InvariantCulture, $"The model reads {_model.Config.MaxLength} tokens, and this leaves no room for one more."),
                 string.Create(CultureInfo.InvariantCulture, $"Shorten it to at most {_model.Config.MaxLength - 1} tokens."));
         faults.ThrowIfAny();
+        int[][] encoded = [.. texts.Select(text => text.Ids)];
         return Enumerable.Range(0, encoded.Length).Chunk(BatchSize).SelectMany(batch => Continue(batch, encoded, settings, seed, useCache, cancel));
     }
 

@@ -12,6 +12,9 @@ public record LoraConfig : TrainingMethodConfig
 {
     public const string AllLinear = "all-linear";
 
+    private static readonly Fault NoBase =
+        new("/init", "config", "An adapter to weights that were drawn at random is of no use: nobody has that base.", "Set method to full, or init to pretrained.");
+
     /// <summary>Rank of the update.</summary>
     [Range(1, 65_536)]
     public int R { get; init; } = 8;
@@ -57,11 +60,20 @@ public record LoraConfig : TrainingMethodConfig
     /// <summary>Name of the list whose layers are counted, such as <c>layers</c>; default: any.</summary>
     public OneOrMany<string>? LayersPattern { get; init; }
 
-    /// <summary>Folder of an adapter to continue: its rank, targets and weights are taken over.</summary>
+    /// <summary>
+    /// An adapter to continue, on the base model that it was made for: its rank, targets and weights are taken over. Named as a folder under the models directory, or as
+    /// <c>job:JOB</c>, <c>job:JOB@STEP</c>; in a run's job.json the path of a folder.
+    /// </summary>
     [Length(1, 4096)]
     public string? Adapter { get; init; }
 
     public override TrainingMethodConfig InFolder(string folder) => Adapter is null ? this : this with { Adapter = Path.Combine(folder, Adapter) };
+
+    public override void CheckInit(WeightsFrom init, FaultList faults)
+    {
+        if (init == WeightsFrom.Config)
+            faults.Add(NoBase);
+    }
 
     public override void Check(FaultList faults)
     {
@@ -84,10 +96,37 @@ public record LoraConfig : TrainingMethodConfig
         }
     }
 
+    public override void CheckModel(PretrainedConfig model, IReadOnlyList<LayerOutline> layers, ModelHead head, FaultList faults)
+    {
+        var patterns = new FaultList();
+        Check(patterns);
+        if (!patterns.Any && Adapter is null)
+            LoraSelection.Choose(layers, this, head, model.VocabSize, [.. SavedWhole(head)], faults);
+    }
+
+    /// <summary>Collects why this cannot go on with an adapter.</summary>
+    /// <param name="baseName">As a specification names the base model.</param>
+    public void CheckAdapter(AdapterFolder continued, string baseName, FaultList faults)
+    {
+        try
+        {
+            Continued(continued, baseName);
+        }
+        catch (FaultException error)
+        {
+            foreach (var fault in error.Faults)
+                faults.Add(fault);
+        }
+    }
+
+    /// <summary>Modules that go with the adapter whole, whatever the base has of them.</summary>
+    internal IEnumerable<string> SavedWhole(ModelHead head) =>
+        (ModulesToSave ?? []).Union(head is ModelHead.SequenceClassification or ModelHead.TokenClassification ? LoraSelection.ClassificationHeads : []);
+
     public override TrainedWeights Prepare(PretrainedModel model, ModelHead head, string? baseFolder, long seed)
     {
         if (baseFolder is null)
-            throw new FaultException("/init", "config", "An adapter to weights that were drawn at random is of no use: nobody has that base.", "Set method to full, or init to pretrained.");
+            throw new FaultException([NoBase]);
         var baseName = ModelName.Of(baseFolder);
         var config = Adapter is null ? this : Continued(AdapterFolder.Read(Adapter), baseName);
         LoraTargets.Find(model, config, head, newKeys: []); // Faults are told before gigabytes are read.

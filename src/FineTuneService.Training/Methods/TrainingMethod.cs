@@ -9,6 +9,12 @@ public abstract record TrainingMethodConfig : MethodConfig
     /// <summary>What no field can say alone; needs no model.</summary>
     public virtual void Check(FaultList faults) { }
 
+    /// <summary>Collects why weights from there cannot be trained so.</summary>
+    public virtual void CheckInit(WeightsFrom init, FaultList faults) { }
+
+    /// <summary>Collects what does not fit a base model, as far as the header of its weights tells; the rest is told by <see cref="Prepare"/>.</summary>
+    public virtual void CheckModel(PretrainedConfig model, IReadOnlyList<LayerOutline> layers, ModelHead head, FaultList faults) { }
+
     /// <summary>Paths in a job.json are relative to its folder.</summary>
     public virtual TrainingMethodConfig InFolder(string folder) => this;
 

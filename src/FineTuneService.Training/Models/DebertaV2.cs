@@ -51,6 +51,8 @@ public sealed record DebertaV2Config : BertConfig
     [JsonIgnore]
     public bool NormsRelativeEmbeddings => NormRelEbd.Split('|', StringSplitOptions.TrimEntries).Contains("layer_norm", StringComparer.OrdinalIgnoreCase);
 
+    public override string BaseModelPrefix => "deberta";
+
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
     {
         [ModelHead.SequenceClassification] = () => new DebertaV2ForSequenceClassification(Checked()),

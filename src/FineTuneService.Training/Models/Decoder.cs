@@ -49,6 +49,8 @@ public abstract record DecoderConfig : PretrainedConfig
         }
     }
 
+    public override string BaseModelPrefix => "model";
+
     public override int MaxLength => Rope.MaxLength(MaxPositionEmbeddings);
 
     /// <summary>Factor of the embeddings.</summary>

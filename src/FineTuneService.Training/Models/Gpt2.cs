@@ -27,6 +27,8 @@ public sealed record Gpt2Config : PretrainedConfig
     [JsonIgnore]
     public int Inner => NInner ?? 4 * NEmbd;
 
+    public override string BaseModelPrefix => "transformer";
+
     public override int MaxLength => NPositions;
 
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>

@@ -47,6 +47,8 @@ public sealed record ModernBertConfig : PretrainedConfig
     public double GlobalRopeTheta { get; init; } = 160_000;
     public double? LocalRopeTheta { get; init; }
 
+    public override string BaseModelPrefix => "model";
+
     public override int MaxLength => MaxPositionEmbeddings;
 
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>

@@ -41,6 +41,10 @@ public abstract record PretrainedConfig
         ? ["LABEL_0", "LABEL_1"]
         : [.. Enumerable.Range(0, LabelsById.Count).Select(id => LabelsById[id.ToString(System.Globalization.CultureInfo.InvariantCulture)])];
 
+    /// <summary>transformers' <c>base_model_prefix</c>: <see cref="PretrainedModel.BaseModelPrefix"/>, known without a model.</summary>
+    [JsonIgnore]
+    public virtual string BaseModelPrefix => ModelType;
+
     /// <summary>The heads that the family has here, each with the way to make such a model.</summary>
     [JsonIgnore]
     public abstract IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads { get; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Speaks the protocol of `finetune predict|generate CHECKPOINT --stdin` (Contracts/Prediction.cs, Generation.cs) without a model; where there is one, the real command takes over.
+# Stands in for the `finetune` command. Speaks the protocol of `finetune predict|generate CHECKPOINT --stdin` (Contracts/Prediction.cs, Generation.cs) without a model; where there is one, the real command takes over.
 # What a text says, it does: "crash once", "crash", "refuse", "nonsense", "slowly", "endless", "die midway". Each start leaves its process id and environment in the checkpoint.
 set -u
 verb=$1
@@ -7,7 +7,8 @@ checkpoint=$2
 echo "$$" >>"$checkpoint/starts"
 env >"$checkpoint/environment"
 output=${0%/Fixtures/*}
-[[ -e $checkpoint/model.safetensors ]] && exec "$output/../../FineTuneService.Cli/${output##*/}/finetune" "$@"
+[[ $verb == merge && -e $checkpoint/breaks-off ]] && { echo 'these are my last words' >&2; exit 137; }
+[[ -e $checkpoint/model.safetensors || -e $checkpoint/adapter_model.safetensors ]] && exec "$output/../../FineTuneService.Cli/${output##*/}/finetune" "$@"
 [[ -e $checkpoint/loads-slowly ]] && sleep 2
 
 piece() { echo "{\"piece\":{\"prompt\":0,\"text\":\"$1\"}}"; }
