@@ -1,7 +1,6 @@
 using System.CommandLine;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
-using FineTuneService.Training.Models;
 
 namespace FineTuneService.Cli;
 
@@ -22,9 +21,9 @@ internal static class MergeCommand
     {
         if (Path.Exists(output))
             throw new FaultException("out", output, "This exists already.", "Name a folder that does not.");
-        var described = AdapterFolder.Read(adapter);
+        AdapterFolder.Read(adapter); // What is no adapter is refused.
         var folder = FineTunedFolder.Open(adapter, baseFolder);
-        using var model = folder.Load(described.Head ?? HeadOf(folder));
+        using var model = folder.Load(folder.Head ?? folder.Config.Heads.Keys.First());
         // Renamed when it is whole: a half-written model must not look like one.
         var draft = output + ".draft";
         Directory.CreateDirectory(draft);
@@ -35,8 +34,4 @@ internal static class MergeCommand
         Console.WriteLine($"{output}: {model.Architecture}, {model.ParameterCount:N0} parameters");
         return TrainerExit.Succeeded;
     }
-
-    /// <summary>By what config.json says the model is.</summary>
-    private static ModelHead HeadOf(FineTunedFolder folder) =>
-        folder.Config.Heads.Keys.FirstOrDefault(head => folder.Config.Source["architectures"]?[0]?.GetValue<string>()?.EndsWith("For" + head, StringComparison.OrdinalIgnoreCase) == true, folder.Config.Heads.Keys.First());
 }

@@ -26,6 +26,10 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
             case Evaluated evaluated:
                 Line($"{evaluated.Split} at step {evaluated.Step}: " + string.Join(", ", evaluated.Metrics.Select(metric => string.Create(CultureInfo.InvariantCulture, $"{metric.Key} {metric.Value:G5}"))));
                 break;
+            case Generated generated:
+                foreach (var sample in generated.Samples.Take(1))
+                    Line(string.Create(CultureInfo.InvariantCulture, $"sample at step {generated.Step}: {Flat(sample.Prompt)} → {Flat(sample.Text)}"));
+                break;
             case CheckpointSaved saved:
                 Line(string.Create(CultureInfo.InvariantCulture, $"saved {saved.Path} ({saved.Bytes / 1e6:F1} MB){(saved.Best ? ", the best so far" : "")}"));
                 break;
@@ -57,6 +61,9 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
         else
             output.WriteLine(text);
     }
+
+    /// <summary>On one line: what breaks it, or steers a terminal, becomes a space.</summary>
+    private static string Flat(string text) => string.Concat(text.Select(unit => char.IsControl(unit) ? ' ' : unit));
 
     private void Line(FormattableString text) => Line(text.ToString(CultureInfo.InvariantCulture));
 

@@ -10,6 +10,7 @@ namespace FineTuneService.Contracts;
 [JsonDerivedType(typeof(RunStarted), "started")]
 [JsonDerivedType(typeof(StepLogged), "log")]
 [JsonDerivedType(typeof(Evaluated), "evaluate")]
+[JsonDerivedType(typeof(Generated), "generate")]
 [JsonDerivedType(typeof(CheckpointSaved), "save")]
 [JsonDerivedType(typeof(CheckpointDeleted), "delete")]
 [JsonDerivedType(typeof(Noted), "note")]
@@ -71,6 +72,16 @@ public sealed record Evaluated : TrainingEvent
     public int[][]? ConfusionMatrix { get; init; }
     public string[]? Labels { get; init; }
 }
+
+/// <summary>What a language model makes of the same few prompts at each evaluation, the most probable token every time: so a person sees it learn.</summary>
+public sealed record Generated : TrainingEvent
+{
+    public required IReadOnlyList<GeneratedSample> Samples { get; init; }
+}
+
+/// <param name="Prompt">As the model reads it, special tokens spelled out.</param>
+/// <param name="Text">What it adds.</param>
+public sealed record GeneratedSample(string Prompt, string Text);
 
 /// <summary>A checkpoint is complete on disk. <see cref="Best"/>: it is now the best one, and no other is.</summary>
 public sealed record CheckpointSaved : TrainingEvent

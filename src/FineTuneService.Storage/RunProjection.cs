@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using FineTuneService.Contracts;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
@@ -13,7 +14,7 @@ public readonly record struct LogLine(TrainingEvent Event, string Json);
 /// Brings a run's log into the database: a pure function of the log, so any part may be replayed. One transaction a batch, under the job row's lock:
 /// a stale attempt is refused, and lines that are in already are passed over, so each is in exactly once.
 /// </summary>
-public sealed class RunProjection(IDbContextFactory<FineTuneDb> databases)
+public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> databases)
 {
     /// <param name="offset">Byte of the log after the last of <paramref name="lines"/>.</param>
     /// <returns>False when the job is no longer this attempt's.</returns>
@@ -33,7 +34,7 @@ public sealed class RunProjection(IDbContextFactory<FineTuneDb> databases)
         return true;
     }
 
-    private sealed class Batch(FineTuneDb db, Job job)
+    private sealed partial class Batch(FineTuneDb db, Job job)
     {
         private readonly List<Metric> _metrics = [];
         private readonly List<LogLine> _lines = [];
@@ -98,7 +99,7 @@ public sealed class RunProjection(IDbContextFactory<FineTuneDb> databases)
                     await copy.WriteAsync(happened.Seq, NpgsqlDbType.Bigint, cancel);
                     await copy.WriteAsync(document.RootElement.GetProperty("type").GetString()!, NpgsqlDbType.Text, cancel);
                     await copy.WriteAsync(happened.Time, NpgsqlDbType.TimestampTz, cancel);
-                    await copy.WriteAsync(json, NpgsqlDbType.Jsonb, cancel);
+                    await copy.WriteAsync(Nul().Replace(json, @"$1\ufffd"), NpgsqlDbType.Jsonb, cancel);
                 }
                 await copy.CompleteAsync(cancel);
             }
@@ -154,5 +155,9 @@ public sealed class RunProjection(IDbContextFactory<FineTuneDb> databases)
                 ? name.StartsWith("eval_", StringComparison.Ordinal) ? name : "eval_" + name
                 : null;
         }
+
+        /// <summary>jsonb holds every character but this one, which a model may well say.</summary>
+        [GeneratedRegex(@"(?<!\\)((?:\\\\)*)\\u0000")]
+        private static partial Regex Nul();
     }
 }

@@ -2,7 +2,7 @@ using FineTuneService.Training.Data;
 
 namespace FineTuneService.Training;
 
-/// <summary>How fast training goes: since the last reading for the log, and on the whole for the time left. Evaluation does not count.</summary>
+/// <summary>How fast training goes: since the last reading for the log, and on the whole for the time left. Evaluation and sample texts do not count.</summary>
 internal sealed class Pace
 {
     private long _rows, _tokens;

@@ -32,7 +32,7 @@ public sealed record ResolvedSpec(JobSpec Spec, IReadOnlyList<Resolution> Resolu
 public sealed class SpecResolver
 {
     /// <summary>Attention's cost grows with the square of the length, and few texts to classify are longer.</summary>
-    private const int UsualMaxLength = 512;
+    internal const int UsualMaxLength = 512;
 
     private readonly SpecFacts _facts;
     private readonly FaultList _faults;

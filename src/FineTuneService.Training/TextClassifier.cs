@@ -14,7 +14,7 @@ public sealed class TextClassifier(FineTunedFolder folder, Device device) : Clas
     protected override Prediction[] Predict(PredictInput[] inputs)
     {
         Encoding[] encodings = [.. inputs.Select(input => Tokenizer.Encode(input.Text, input.TextPair, maxLength: Model.Config.MaxLength))];
-        var batch = TokenizedTexts.Pad(encodings, Tokenizer.PadTokenId ?? 0, withTypes: inputs.Any(input => input.TextPair is not null));
+        var batch = TokenizedTexts.Pad(encodings, Tokenizer.PaddingId ?? 0, withTypes: inputs.Any(input => input.TextPair is not null));
         var logits = Model.call(batch.To(Device)).to(ScalarType.Float32); // [batch, labels]
         var problemType = Model.Config.ProblemType ?? ProblemType.SingleLabelClassification;
         var scores = problemType switch

@@ -17,7 +17,7 @@ public sealed class TokenClassifier(FineTunedFolder folder, Device device) : Cla
     protected override Prediction[] Predict(PredictInput[] inputs)
     {
         Encoding[] encodings = [.. inputs.Select(input => Tokenizer.Encode(input.Text, maxLength: Model.Config.MaxLength))];
-        var batch = TokenizedTexts.Pad(encodings, Tokenizer.PadTokenId ?? 0, withTypes: false);
+        var batch = TokenizedTexts.Pad(encodings, Tokenizer.PaddingId ?? 0, withTypes: false);
         var probabilities = nn.functional.softmax(Model.call(batch.To(Device)).to(ScalarType.Float32), -1); // [batch, seq, labels]
         var (scores, classes) = probabilities.max(-1);
         var width = (int)batch.InputIds.size(1);

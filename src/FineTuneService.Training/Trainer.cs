@@ -3,6 +3,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
@@ -20,6 +21,7 @@ public sealed record TrainerParts(
     Checkpoint Checkpoint,
     CheckpointStore Store,
     IReadOnlyList<TrainerCallback> Callbacks,
+    SampleTexts? Samples,
     Device Device,
     Action<TrainingEvent> Emit,
     TimeProvider Clock);
@@ -155,10 +157,21 @@ public sealed class Trainer(TrainerParts parts)
         _state.Resume.EvaluatedHere = new(scores.Metrics);
         _state.Log(scores.Metrics);
         Emit(new Evaluated { Split = "validation", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
+        Speak();
         if (_state.GlobalStep == 0)
             return; // What the base model scores is for comparison only.
         foreach (var callback in parts.Callbacks)
             callback.OnEvaluate(_state, scores.Metrics, _control);
+    }
+
+    private void Speak()
+    {
+        if (parts.Samples is not { } samples)
+            return;
+        var started = parts.Clock.GetTimestamp();
+        var texts = samples.Generate(parts.Model, parts.Device);
+        _pace.Exclude(parts.Clock.GetElapsedTime(started));
+        Emit(new Generated { Samples = texts });
     }
 
     private void Save(bool final, MetricSums sinceLog)

@@ -55,8 +55,9 @@ public sealed class TrainingRun : IDisposable
         var optimizer = new AdamW(model, spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
         var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)], verification, ModelCard.For(spec, taskConfig.Head));
+        var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
         var trainer = new Trainer(new(
-            model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], device, emit, clock));
+            model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], samples, device, emit, clock));
         return new(trainer, model, optimizer);
     }
 
@@ -67,7 +68,7 @@ public sealed class TrainingRun : IDisposable
     }
 
     /// <summary>Paths in a job.json are relative to its folder.</summary>
-    private static JobSpec InFolder(JobSpec spec, string folder) => spec with
+    internal static JobSpec InFolder(JobSpec spec, string folder) => spec with
     {
         BaseModel = Path.Combine(folder, spec.BaseModel),
         Method = ((TrainingMethodConfig?)spec.Method)?.InFolder(folder),

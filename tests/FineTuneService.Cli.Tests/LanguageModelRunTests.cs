@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using FineTuneService.Contracts;
@@ -51,6 +52,7 @@ public sealed class LanguageModelRunTests
 
         Assert.Equal(Hash(whole), Hash(broken));
         Assert.Equal(LastMetrics(whole), LastMetrics(broken));
+        await AssertScored(whole, Steps);
     }
 
     [Fact]
@@ -63,13 +65,66 @@ public sealed class LanguageModelRunTests
         Assert.Equal(["chosen", "rejected", "chosen", "rejected", "chosen", "rejected"], samples.Select(sample => sample.Name));
         Assert.Equal("<|im_end|>", samples[0].Tokens.Last(token => token.Weight > 0).Token);
         Assert.Contains(run.Events.OfType<Noted>(), note => note.Code == "samples");
-        Assert.Contains(run.Events.OfType<Noted>(), note => note.Code == "data" && note.Message.StartsWith("train.jsonl: 24 rows, 24 used", StringComparison.Ordinal));
+        Assert.Contains(run.Events.OfType<Noted>(), note => note.Code == "data" && note.Message.StartsWith("train.jsonl: 20 rows, 20 used", StringComparison.Ordinal));
         var logged = run.Events.OfType<StepLogged>().Last().Metrics;
         var evaluated = run.Events.OfType<Evaluated>().Last().Metrics;
         foreach (var name in new[] { "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected" })
             Assert.True(logged.ContainsKey(name) && evaluated.ContainsKey("eval_" + name), name);
         Assert.True(logged["num_input_tokens_seen"] > run.Events.OfType<StepLogged>().First().Metrics["num_input_tokens_seen"]);
         Assert.True(logged["loss"] < 0.6, $"{logged["loss"]}");
+    }
+
+    [Fact]
+    public async Task A_model_speaks_at_every_evaluation_and_learns_as_if_it_were_silent()
+    {
+        using var run = Run("\"sft\"", "chat", training: Short with { EvalOnStart = true, MaxLength = 128, MaxSteps = 8 });
+        var (exitCode, output, error) = await Finetune.Run("train", run.Folder.Path);
+        Assert.True(exitCode == TrainerExit.Succeeded, error);
+        using var silent = Run("""{"type": "sft", "sample_prompts": []}""", "chat", training: Short with { EvalOnStart = true, MaxLength = 128, MaxSteps = 8 });
+        await Finetune.Run("train", silent.Folder.Path);
+
+        var spoken = run.Events.OfType<Generated>().ToArray();
+        Assert.Equal([0, 4, 8], spoken.Select(generated => generated.Step));
+        Assert.All(spoken, generated => Assert.Equal(3, generated.Samples.Count));
+        Assert.All(spoken.SelectMany(generated => generated.Samples), sample => Assert.EndsWith("<|im_start|>assistant\n", sample.Prompt, StringComparison.Ordinal));
+        Assert.NotEqual(spoken[0].Samples.Select(sample => sample.Text), spoken[^1].Samples.Select(sample => sample.Text));
+        Assert.Contains("sample at step 8: <|im_start|>", output, StringComparison.Ordinal);
+        Assert.Empty(silent.Events.OfType<Generated>());
+        Assert.Equal(Hash(silent, 8), Hash(run, 8));
+    }
+
+    /// <summary>What is compared with is the base: its adapter off, as TRL has it for a fresh one.</summary>
+    [Fact]
+    public async Task An_adapter_learns_preferences()
+    {
+        var training = Short with { LearningRate = 2e-2, EvalOnStart = true, EvalSteps = Steps, SaveSteps = Steps };
+        using var run = Run("\"dpo\"", "preferences", new { Type = "lora", R = 8, LoraDropout = 0.1, TargetModules = "all-linear" }, training);
+        var (exitCode, _, error) = await Finetune.Run("train", run.Folder.Path);
+        Assert.True(exitCode == TrainerExit.Succeeded, error);
+
+        var before = run.Events.OfType<Evaluated>().First().Metrics;
+        Assert.Equal(Math.Log(2), before["eval_loss"], 1e-6);
+        Assert.Equal(0, before["eval_rewards/margins"], 1e-6);
+        var logged = run.Events.OfType<StepLogged>().Select(step => step.Metrics).ToArray();
+        Assert.Equal(Math.Log(2), logged[0]["loss"], 1e-6);
+        Assert.True(logged[^1]["rewards/margins"] > 0.2, $"{logged[^1]["rewards/margins"]}");
+        Assert.Equal(1, logged[^1]["rewards/accuracies"]);
+        Assert.True(logged[^1]["rewards/chosen"] > logged[^1]["rewards/rejected"]);
+        Assert.True(run.Events.OfType<Evaluated>().Last().Metrics["eval_rewards/margins"] > 0);
+        Assert.False(File.Exists(Path.Combine(run.Folder.Checkpoint(Steps), "model.safetensors")));
+        Assert.True(File.Exists(Path.Combine(run.Folder.Checkpoint(Steps), "adapter_model.safetensors")));
+        await AssertScored(run, Steps);
+    }
+
+    [Fact]
+    public async Task A_model_without_the_head_is_not_scored()
+    {
+        var bert = Path.Combine(Finetune.Samples, "models", "tiny-bert-en");
+        var (exitCode, _, error) = await Finetune.Run("evaluate", bert, Path.Combine(Finetune.Samples, "sst2", "dev.tsv"), "--task", "text-classification");
+
+        Assert.Equal(TrainerExit.Faulted, exitCode);
+        Assert.Contains("no head for text-classification", error, StringComparison.Ordinal);
+        Assert.Contains("--column = text", (await Finetune.Run("evaluate", bert, "rows.csv", "--column", "text")).Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -82,16 +137,35 @@ public sealed class LanguageModelRunTests
         Assert.Equal(Template, File.ReadAllText(Path.Combine(run.Folder.Checkpoint(Steps), "chat_template.jinja")));
     }
 
-    private static SampleRun Run(string task, string data) => new(new
+    private static SampleRun Run(string task, string data, object? method = null, TrainingArguments? training = null)
     {
-        BaseModel = Path.Combine(AppContext.BaseDirectory, "tiny-llama"),
-        Task = JsonSerializer.Deserialize<JsonElement>(task),
-        Dataset = new { Train = Path.Combine(Finetune.Samples, data, "train.jsonl"), ValidationSplit = 0.2 },
-        Training = Short,
-    });
+        var run = new SampleRun(new
+        {
+            BaseModel = Path.Combine(AppContext.BaseDirectory, "tiny-llama"),
+            Task = JsonSerializer.Deserialize<JsonElement>(task),
+            Dataset = new { Train = "train.jsonl", Validation = "validation.jsonl" },
+            Method = method ?? "full",
+            Training = training ?? Short,
+        });
+        var rows = File.ReadAllLines(Path.Combine(Finetune.Samples, data, "train.jsonl"));
+        File.WriteAllLines(Path.Combine(run.Folder.Path, "train.jsonl"), rows[..^(rows.Length / 5)]);
+        File.WriteAllLines(Path.Combine(run.Folder.Path, "validation.jsonl"), rows[^(rows.Length / 5)..]);
+        return run;
+    }
 
-    private static string Hash(SampleRun run) => string.Concat(new[] { "model.safetensors", "optimizer.safetensors" }
-        .Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(Steps), file))))));
+    /// <summary><c>finetune evaluate</c> tells what the run's last evaluation told.</summary>
+    private static async Task AssertScored(SampleRun run, int step)
+    {
+        var (exitCode, output, error) = await Finetune.Run("evaluate", run.Folder.Checkpoint(step), Path.Combine(run.Folder.Path, "validation.jsonl"));
+        Assert.True(exitCode == TrainerExit.Succeeded, error);
+        var lines = output.Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(words => words.Length == 2).ToDictionary(words => words[0], words => double.Parse(words[1], CultureInfo.InvariantCulture));
+        var logged = run.Events.OfType<Evaluated>().Last(evaluated => evaluated.Step == step).Metrics;
+        foreach (var (name, value) in logged.Where(metric => !metric.Key.EndsWith("runtime", StringComparison.Ordinal) && !metric.Key.EndsWith("second", StringComparison.Ordinal)))
+            Assert.Equal(value, lines[name["eval_".Length..]], 1e-4 * Math.Max(1, Math.Abs(value)));
+    }
+
+    private static string Hash(SampleRun run, int step = Steps) => string.Concat(new[] { "model.safetensors", "optimizer.safetensors" }
+        .Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(step), file))))));
 
     /// <summary>But for those that clocks and the machine's memory decide.</summary>
     private static IEnumerable<(string, double)> LastMetrics(SampleRun run) =>

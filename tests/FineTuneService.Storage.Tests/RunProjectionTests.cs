@@ -74,6 +74,20 @@ public sealed class RunProjectionTests(Cluster cluster) : IAsyncLifetime
         Assert.Equal((10, "eval_accuracy", 0.9), (job.BestStep, job.BestMetricName, job.BestMetric));
     }
 
+    /// <summary>jsonb refuses the character NUL; a log that has one must not stop there.</summary>
+    [Fact]
+    public async Task What_a_model_says_is_in_whatever_it_says()
+    {
+        const string Said = "a\0b \\u0000 \\\\\0 \ud83d\ude00 \"";
+        Add(new Generated { Step = 4, Samples = [new("Once", Said)] });
+        Assert.True(await _projection.Apply("job_1", 1, _log, 1, Cancel));
+
+        await using var db = await Database();
+        var row = await db.Events.SingleAsync(row => row.Type == "generate", Cancel);
+        var generated = Assert.IsType<Generated>(JsonSerializer.Deserialize<TrainingEvent>(row.Data, SnakeCaseJson.Options));
+        Assert.Equal([new("Once", Said.Replace('\0', '\ufffd'))], generated.Samples);
+    }
+
     [Fact]
     public async Task A_stale_attempt_is_refused()
     {

@@ -12,9 +12,16 @@ namespace FineTuneService.Training.Checkpoints;
 /// <param name="Bound">What <paramref name="OpenedError"/> may be.</param>
 public sealed record ExportProof(double ReadBackError, double? OpenedError, double Bound)
 {
+    /// <summary>What storing the weights in fewer bits changes: <see cref="OpenedError"/> is then measured from the rounded weights. Null where they are stored as they were trained.</summary>
+    public RoundingLoss? Rounding { get; init; }
+
     public override string ToString() => FormattableString.Invariant(
-        $"Before it was published, this checkpoint was read from disk again: its logits on a training row differ by {ReadBackError:G2} from those of the trained model{(OpenedError is { } error ? $", and by {error:G2} (at most {Bound:G2}) when opened anew" : "")}.");
+        $"Before it was published, this checkpoint was read from disk again: its logits on a training row differ by {ReadBackError:G2} from those of the trained model{(OpenedError is { } error ? $", and by {error:G2} (at most {Bound:G2}) when opened anew" : "")}.{(Rounding is { } loss ? $" Its weights are stored as {loss.Dtype}, as the base model's are; that alone changes these logits by {loss.Error:G2}." : "")}");
 }
+
+/// <param name="Dtype">As in config.json.</param>
+/// <param name="Error">Largest absolute difference of a logit.</param>
+public sealed record RoundingLoss(string Dtype, double Error);
 
 /// <summary>
 /// Proves that the files of a checkpoint are the model, before anybody may have them. They are read into the trained model, which must change nothing;
@@ -40,15 +47,30 @@ public sealed class ExportVerification(PretrainedModel model, ModelHead head, Tr
         var logits = model.call(inputs);
         weights.Load(folder);
         var readBack = Distance(model.call(inputs), logits);
-        double? opened = CanOpenAnother ? Distance(Open(folder, inputs), logits) : null;
+        var published = weights.StoredType == ScalarType.Float32 ? logits : Rounded(folder, inputs);
+        double? opened = CanOpenAnother ? Distance(Open(folder, inputs), published) : null;
         model.train(wasTraining);
-        var proof = new ExportProof(readBack, opened, Tolerance * Math.Max(1, logits.abs().max().to(ScalarType.Float32).ToDouble()));
+        var proof = new ExportProof(readBack, opened, Tolerance * Math.Max(1, logits.abs().max().to(ScalarType.Float32).ToDouble()))
+        {
+            Rounding = weights.StoredType == ScalarType.Float32 ? null : new(weights.StoredType.ToString().ToLowerInvariant(), Distance(published, logits)),
+        };
         return readBack == 0 && (opened is null || opened <= proof.Bound) ? proof : throw new InvalidDataException($"A checkpoint's files are not the model that was trained: {proof}");
     }
 
     /// <summary>A quantised base computes something else than the full one, which an adapter goes with.</summary>
     private bool CanOpenAnother =>
         model.parameters().Sum(parameter => parameter.numel() * parameter.element_size()) <= LargestSecondModel && !model.modules().OfType<AdaptableLayer>().Any(layer => layer.Quantized is not null);
+
+    /// <summary>Logits of the weights as they are published; the trained ones are read from the folder again.</summary>
+    private Tensor Rounded(string folder, ModelInputs inputs)
+    {
+        foreach (var (_, tensor) in model.ExactState())
+            tensor.copy_(tensor.to(weights.StoredType));
+        model.Masters?.Refresh();
+        var logits = model.call(inputs);
+        weights.Load(folder);
+        return logits;
+    }
 
     private Tensor Open(string folder, ModelInputs inputs)
     {

@@ -14,6 +14,9 @@ public sealed record FineTunedFolder(string Path, string? BaseFolder, Pretrained
     /// <summary>The adapter's own tokenizer if it has one, as PEFT users save it, else the base's.</summary>
     public string TokenizerFolder => BaseFolder is null || SignsOfTokenizer.Any(file => File.Exists(System.IO.Path.Combine(Path, file))) ? Path : BaseFolder;
 
+    /// <summary>What its logits are, by adapter_config.json or config.json; null where neither says it.</summary>
+    public ModelHead? Head => (BaseFolder is null ? null : AdapterFolder.Read(Path).Head) ?? Config.Head;
+
     /// <summary>Full paths of the tokenizer's files.</summary>
     public IEnumerable<string> TokenizerFiles => Tokenizer.Load(TokenizerFolder).Files.Select(file => System.IO.Path.Combine(TokenizerFolder, file));
 
@@ -45,6 +48,6 @@ public sealed record FineTunedFolder(string Path, string? BaseFolder, Pretrained
         foreach (var parameter in model.parameters())
             parameter.requires_grad = false;
         return missing.Count == 0 ? model : throw new FaultException(
-            Path, string.Join(", ", missing), "This model lacks weights that its task needs.", "Fine-tune it for the task first, or give a checkpoint of such a job.");
+            Path, string.Join(", ", missing.Take(3)), $"This model lacks {missing.Count} of the tensors that its task needs.", "Fine-tune it for the task first, or give a checkpoint of such a job.");
     }
 }

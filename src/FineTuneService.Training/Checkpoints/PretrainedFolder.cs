@@ -64,11 +64,11 @@ public static class PretrainedFolder
         model.InitializeWeights(model.state_dict().Keys.ToHashSet(), generator);
     }
 
-    /// <summary>Writes config.json and model.safetensors as transformers' <c>save_pretrained</c> lays them out.</summary>
+    /// <summary>Writes config.json and model.safetensors as transformers' <c>save_pretrained</c> lays them out, in the type that config.json names.</summary>
     public static void Save(string folder, PretrainedModel model)
     {
         var tensors = model.ExactState().ToLookup(entry => IsTrainingOnly(entry.Key, model));
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors[false]);
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors[false], floats: model.Config.StoredType);
         if (model.TrainingOnlyPrefix is { } prefix)
             SafetensorsWriter.Write(TrainingOnly(folder, prefix), tensors[true]);
         SaveConfig(folder, model);

@@ -21,31 +21,33 @@ public static class SafetensorsWriter
 
     /// <summary>Published by renaming, so a mapped file of the same name stays whole for its readers.</summary>
     /// <param name="metadata">Beside <c>format: pt</c>, which transformers insists on.</param>
-    public static void Write(string path, IEnumerable<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    /// <param name="floats">Type to which numbers with fractions are converted; null: they stay as they are.</param>
+    public static void Write(string path, IEnumerable<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string>? metadata = null, ScalarType? floats = null)
     {
-        var ordered = tensors.OrderByDescending(entry => Rank(entry.Tensor.dtype)).ThenBy(entry => entry.Name, StringComparer.Ordinal).ToList();
+        var ordered = tensors.Select(entry => (entry.Name, entry.Tensor, Type: entry.Tensor.is_floating_point() ? floats ?? entry.Tensor.dtype : entry.Tensor.dtype))
+            .OrderByDescending(entry => Rank(entry.Type)).ThenBy(entry => entry.Name, StringComparer.Ordinal).ToList();
         var draft = path + ".draft";
         using (var file = new FileStream(draft, FileMode.Create, FileAccess.Write))
         {
             WriteHeader(file, ordered, metadata);
-            foreach (var (_, tensor) in ordered)
-                WriteData(file, tensor);
+            foreach (var (_, tensor, type) in ordered)
+                WriteData(file, tensor, type);
             file.Flush(flushToDisk: true);
         }
         File.Move(draft, path, overwrite: true);
         Durable.Flush(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 
-    private static void WriteHeader(FileStream file, List<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string>? metadata)
+    private static void WriteHeader(FileStream file, List<(string Name, Tensor Tensor, ScalarType Type)> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
         var header = new JsonObject { ["__metadata__"] = Metadata(metadata) };
         long position = 0;
-        foreach (var (name, tensor) in tensors)
+        foreach (var (name, tensor, type) in tensors)
         {
-            var end = position + tensor.numel() * tensor.element_size();
+            var end = position + tensor.numel() * type.ElementSize();
             header.Add(name, new JsonObject
             {
-                ["dtype"] = Names[Rank(tensor.dtype)],
+                ["dtype"] = Names[Rank(type)],
                 ["shape"] = new JsonArray([.. tensor.shape.Select(size => (JsonNode)size)]),
                 ["data_offsets"] = new JsonArray(position, end),
             });
@@ -66,13 +68,13 @@ public static class SafetensorsWriter
         return metadata;
     }
 
-    private static void WriteData(FileStream file, Tensor tensor)
+    private static void WriteData(FileStream file, Tensor tensor, ScalarType type)
     {
         const int MaxElements = 1 << 26; // A span holds at most 2 GiB.
         using var scope = NewDisposeScope();
         var flat = tensor.detach().cpu().contiguous().reshape(-1);
         for (long start = 0; start < flat.numel(); start += MaxElements)
-            file.Write(flat.narrow(0, start, Math.Min(MaxElements, flat.numel() - start)).bytes);
+            file.Write(flat.narrow(0, start, Math.Min(MaxElements, flat.numel() - start)).to(type).bytes);
     }
 
     private static int Rank(ScalarType type) =>

@@ -50,6 +50,11 @@ internal sealed class ExchangeTokenizer(Tokenizer tokenizer, ChatTemplate? templ
     /// <exception cref="FaultException">When a template is missing, cannot be rendered, or leaves the end of a turn unlearnt.</exception>
     public TokenSequence Tokenize(Exchange exchange) => exchange is ChatExchange chat ? Tokenize(chat) : Tokenize((TextExchange)exchange);
 
+    /// <summary>A text to be continued: as what a user says to the assistant, or as it stands.</summary>
+    public int[] Prompt(string text, bool asMessage) => asMessage && template is not null
+        ? tokenizer.EncodePlain(template.Render(new ChatRequest(ChatMessages.Of(("user", text)).Json) { AddGenerationPrompt = true, Clock = FixedClock }).Text).Ids
+        : [.. _opening, .. tokenizer.EncodePlain(text).Ids];
+
     private TokenSequence Tokenize(TextExchange exchange)
     {
         var end = tokenizer.EosTokenId ?? throw new FaultException(

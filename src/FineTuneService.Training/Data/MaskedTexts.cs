@@ -4,10 +4,25 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Data;
 
-/// <summary>How tokens are hidden (Devlin et al. 2018, arXiv:1810.04805): 80 of 100 behind the mask, 10 behind another token, 10 not at all.</summary>
+/// <summary>Which tokens are hidden, and behind what.</summary>
 /// <param name="Probability">With which a token, or a word, is chosen; at least one of a row always is.</param>
 /// <param name="WholeWords">Whether words are chosen, and with them all their tokens.</param>
-public sealed record MaskingRule(double Probability, bool WholeWords, int MaskTokenId, int VocabularySize, long Seed);
+/// <param name="Replacement">What takes the place of a chosen token.</param>
+public sealed record MaskingRule(double Probability, bool WholeWords, MaskReplacement Replacement, int MaskTokenId, int VocabularySize, long Seed);
+
+/// <summary>What stands in the place of a chosen token, in twentieths; the rest of them stay as they are.</summary>
+/// <param name="Mask">The mask.</param>
+/// <param name="Other">Any token of the vocabulary.</param>
+public readonly record struct MaskReplacement(int Mask, int Other)
+{
+    public const int Whole = 20;
+
+    /// <summary>Devlin et al. 2018, arXiv:1810.04805: 80, 10 and 10 of 100.</summary>
+    public static MaskReplacement Bert => new(16, 2);
+
+    /// <summary>ELECTRA's own code (google-research/electra, pretrain_helpers.py): 85 of 100 behind the mask, and 15 stay; other tokens are what the generator is for.</summary>
+    public static MaskReplacement Electra => new(17, 0);
+}
 
 /// <summary>
 /// Texts with some tokens hidden, drawn anew in every epoch. What is hidden is a function of seed, epoch and row alone: a resumed run hides the same,
@@ -73,12 +88,10 @@ public sealed class MaskedTexts(IReadOnlyList<MaskableText> texts, MaskingRule r
         foreach (var token in chosen.SelectMany(unit => unit))
         {
             labels[token] = text.Ids[token];
-            ids[token] = random.Below(10) switch
-            {
-                < 8 => rule.MaskTokenId,
-                8 => (long)random.Below((ulong)rule.VocabularySize),
-                _ => text.Ids[token],
-            };
+            var draw = (int)random.Below(MaskReplacement.Whole);
+            ids[token] = draw < rule.Replacement.Mask ? rule.MaskTokenId
+                : draw < rule.Replacement.Mask + rule.Replacement.Other ? (long)random.Below((ulong)rule.VocabularySize)
+                : text.Ids[token];
         }
         return chosen.Sum(unit => unit.Length);
     }

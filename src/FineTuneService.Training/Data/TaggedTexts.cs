@@ -14,7 +14,7 @@ public sealed class TaggedTexts : ExampleSet
     /// <param name="labelAllTokens">Whether the other tokens of a word are learnt too: inside, where the first begins an entity.</param>
     public TaggedTexts(IReadOnlyList<TaggedWords> rows, IReadOnlyDictionary<string, int> labelIds, bool labelAllTokens, Tokenizer tokenizer, int maxLength)
     {
-        _padding = tokenizer.PadTokenId ?? 0;
+        _padding = tokenizer.PaddingId ?? 0;
         _rows = [.. rows.AsParallel().AsOrdered().Select(Tokenize)];
 
         (Encoding, long[]) Tokenize(TaggedWords row)

@@ -18,7 +18,7 @@ public sealed class TokenizedTexts : ExampleSet
     /// <param name="targets">One class id; or 0/1 per class; or one number.</param>
     public TokenizedTexts(IReadOnlyList<(string Text, string? Pair)> texts, float[][] targets, ProblemType problemType, Tokenizer tokenizer, int maxLength)
     {
-        (_targets, _problemType, _padding) = (targets, problemType, tokenizer.PadTokenId ?? 0);
+        (_targets, _problemType, _padding) = (targets, problemType, tokenizer.PaddingId ?? 0);
         _encodings = [.. texts.AsParallel().AsOrdered().Select(text => tokenizer.Encode(text.Text, text.Pair, maxLength: maxLength))];
         _hasPairs = _encodings.Any(encoding => encoding.TypeIds.Contains(1));
     }

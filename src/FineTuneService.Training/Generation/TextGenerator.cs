@@ -84,15 +84,20 @@ public sealed class TextGenerator : IDisposable
                 string.Create(CultureInfo.InvariantCulture, $"The model reads {_model.Config.MaxLength} tokens, and this leaves no room for one more."),
                 string.Create(CultureInfo.InvariantCulture, $"Shorten it to at most {_model.Config.MaxLength - 1} tokens."));
         faults.ThrowIfAny();
-        int[][] encoded = [.. texts.Select(text => text.Ids)];
-        return Enumerable.Range(0, encoded.Length).Chunk(BatchSize).SelectMany(batch => Continue(batch, encoded, settings, seed, useCache, cancel));
+        return Continue(_model, _tokenizer, _device, [.. texts.Select(text => text.Ids)], settings, seed, useCache, cancel);
     }
 
+    /// <param name="model">In evaluation mode.</param>
+    /// <param name="prompts">At least one token each, and fewer than the model reads.</param>
+    internal static IEnumerable<GeneratedPiece> Continue(
+        PretrainedModel model, Tokenizer tokenizer, Device device, IReadOnlyList<int[]> prompts, GenerationSettings settings, long seed, bool useCache = true, CancellationToken cancel = default) =>
+        Enumerable.Range(0, prompts.Count).Chunk(BatchSize).SelectMany(batch => Continue(
+            new Continuation(model, [.. batch.Select(prompt => prompts[prompt])], device, useCache),
+            [.. batch.Select(prompt => new GeneratedText(tokenizer, prompt, prompts[prompt], settings, seed, model.Config.MaxLength))], cancel));
+
     /// <summary>No scope of tensors stays open while a piece is out: the scopes of whoever reads it would end up inside.</summary>
-    private IEnumerable<GeneratedPiece> Continue(int[] batch, int[][] encoded, GenerationSettings settings, long seed, bool useCache, CancellationToken cancel)
+    private static IEnumerable<GeneratedPiece> Continue(Continuation continuation, GeneratedText[] rows, CancellationToken cancel)
     {
-        using var continuation = new Continuation(_model, [.. batch.Select(prompt => encoded[prompt])], _device, useCache);
-        var rows = batch.Select(prompt => new GeneratedText(_tokenizer, prompt, encoded[prompt], settings, seed, _model.Config.MaxLength)).ToArray();
         try
         {
             while (rows.Any(row => !row.IsFinished))
@@ -114,6 +119,7 @@ public sealed class TextGenerator : IDisposable
         {
             foreach (var row in rows)
                 row.Dispose();
+            continuation.Dispose();
         }
     }
 

@@ -1,5 +1,6 @@
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
+using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Methods;
 
@@ -15,12 +16,35 @@ public sealed record FullFineTuningConfig : TrainingMethodConfig
         return new WholeModel(model, []);
     }
 
+    /// <summary>A model that is stored in fewer bits than it is trained in keeps its trained weights beside, to go on from exactly there.</summary>
     private sealed class WholeModel(PretrainedModel model, IReadOnlyList<string> newKeys) : TrainedWeights
     {
+        private const string TrainedFile = "trained_weights.safetensors";
+
         public override IReadOnlyList<string> NewKeys => newKeys;
 
-        public override void Save(string folder) => PretrainedFolder.Save(folder, model);
+        public override ScalarType StoredType => model.Config.StoredType;
 
-        public override void Load(string folder) => PretrainedFolder.LoadWeights(folder, model, seed: 0);
+        public override void Save(string folder)
+        {
+            PretrainedFolder.Save(folder, model);
+            if (StoredType != ScalarType.Float32)
+                SafetensorsWriter.Write(Path.Combine(folder, TrainedFile), model.ExactState());
+        }
+
+        public override void Load(string folder)
+        {
+            var trained = Path.Combine(folder, TrainedFile);
+            if (!File.Exists(trained))
+            {
+                PretrainedFolder.LoadWeights(folder, model, seed: 0);
+                return;
+            }
+            using var _ = no_grad();
+            using var reader = SafetensorsReader.Open(trained);
+            foreach (var (key, weight) in model.ExactState())
+                reader.CopyTo(key, weight);
+            model.Masters?.Refresh();
+        }
     }
 }

@@ -1,5 +1,6 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Models;
+using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Methods;
 
@@ -30,6 +31,9 @@ public abstract class TrainedWeights
 {
     /// <summary>Tensors that the base lacked and that were drawn: a head, as a rule.</summary>
     public abstract IReadOnlyList<string> NewKeys { get; }
+
+    /// <summary>Type of the published weights. Trained are float32; where they are published in less, <see cref="Load"/> still gives what was trained.</summary>
+    public virtual ScalarType StoredType => ScalarType.Float32;
 
     /// <summary>Writes files in the layout of transformers or PEFT.</summary>
     public abstract void Save(string folder);

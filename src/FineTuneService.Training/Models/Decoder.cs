@@ -53,6 +53,8 @@ public abstract record DecoderConfig : PretrainedConfig
 
     public override int MaxLength => Rope.MaxLength(MaxPositionEmbeddings);
 
+    public override bool JudgesLastToken => true;
+
     /// <summary>Factor of the embeddings.</summary>
     [JsonIgnore]
     public virtual double EmbeddingScale => 1;

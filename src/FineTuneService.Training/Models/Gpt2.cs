@@ -31,6 +31,8 @@ public sealed record Gpt2Config : PretrainedConfig
 
     public override int MaxLength => NPositions;
 
+    public override bool JudgesLastToken => true;
+
     public override IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads => new Dictionary<ModelHead, Func<PretrainedModel>>
     {
         [ModelHead.CausalLm] = () => new Gpt2LmHeadModel(this),

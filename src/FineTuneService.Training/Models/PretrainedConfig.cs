@@ -20,6 +20,10 @@ public abstract record PretrainedConfig
     public IReadOnlyDictionary<string, string>? LabelsById { get; init; }
     public ProblemType? ProblemType { get; init; }
 
+    /// <summary>Whether a whole text is judged by its last token: then <see cref="PadTokenId"/> must be known, and be what rows are padded with.</summary>
+    [JsonIgnore]
+    public virtual bool JudgesLastToken => false;
+
     /// <summary>Positions that a text may fill, special tokens included.</summary>
     [JsonIgnore]
     public abstract int MaxLength { get; }
@@ -34,6 +38,25 @@ public abstract record PretrainedConfig
     /// <summary>The first of config.json's <c>architectures</c>: the class whose weights the folder holds.</summary>
     [JsonIgnore]
     public string? Architecture => (Source["architectures"] as JsonArray)?.FirstOrDefault()?.GetValue<string>();
+
+    /// <summary>Type of the weights on the disk: config.json's <c>dtype</c>, formerly <c>torch_dtype</c>; float32 where it names none. transformers 5 loads in this type and saves in it; here training is in float32.</summary>
+    [JsonIgnore]
+    public TorchSharp.torch.ScalarType StoredType => ((Source["dtype"] ?? Source["torch_dtype"]) as JsonValue)?.ToString() switch
+    {
+        "bfloat16" => TorchSharp.torch.ScalarType.BFloat16,
+        "float16" => TorchSharp.torch.ScalarType.Float16,
+        _ => TorchSharp.torch.ScalarType.Float32,
+    };
+
+    /// <summary>What the class that config.json names gives; null where there is none, or it is the bare model.</summary>
+    [JsonIgnore]
+    public ModelHead? Head => Architecture switch
+    {
+        null => null,
+        "ElectraForPreTraining" => ModelHead.ReplacedTokenDetection,
+        var name when name.EndsWith("LMHeadModel", StringComparison.Ordinal) => ModelHead.CausalLm,
+        var name => Heads.Keys.Where(head => name.EndsWith("For" + head, StringComparison.OrdinalIgnoreCase)).Select(head => (ModelHead?)head).FirstOrDefault(),
+    };
 
     /// <summary>Class names in the order of the logits; transformers' default of two where none are given.</summary>
     [JsonIgnore]
@@ -82,8 +105,10 @@ public abstract record PretrainedConfig
     {
         var json = (JsonObject)Source.DeepClone();
         json["architectures"] = new JsonArray(architecture);
-        json["dtype"] = "float32";
+        json["dtype"] = StoredType.ToString().ToLowerInvariant();
         json.Remove("torch_dtype");
+        if (PadTokenId is { } padding)
+            json["pad_token_id"] = padding;
         if (LabelsById is not null)
         {
             json["id2label"] = new JsonObject(Labels.Select((label, id) => KeyValuePair.Create(id.ToString(System.Globalization.CultureInfo.InvariantCulture), (JsonNode?)label)));

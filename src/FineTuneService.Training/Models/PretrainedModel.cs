@@ -41,11 +41,13 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
         : LogitsToKeep == 0 ? hidden
         : hidden[.., ^LogitsToKeep..];
 
-    /// <summary>The hidden state of each row's last token that is not padding, <c>[batch, seq, hidden] → [batch, hidden]</c>; found by the padding id, as transformers does, else by the mask.</summary>
+    /// <summary>The hidden state of each row's last token that is not padding, <c>[batch, seq, hidden] → [batch, hidden]</c>: by the mask, and by the padding id, which is all that transformers looks at.</summary>
     public Tensor LastToken(Tensor hidden, int? padTokenId)
     {
         var (rows, length) = (hidden.size(0), hidden.size(1));
-        var real = padTokenId is { } padding ? InputIds.ne(padding) : AttentionMask ?? ones_like(InputIds);
+        var real = AttentionMask ?? ones_like(InputIds);
+        if (padTokenId is { } padding)
+            real = real * InputIds.ne(padding);
         var last = (real * arange(length, device: hidden.device)).argmax(1); // [batch]
         return hidden[arange(rows, dtype: ScalarType.Int64, device: hidden.device), last];
     }

@@ -1,14 +1,13 @@
 using System.ComponentModel.DataAnnotations;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
-using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 
 namespace FineTuneService.Training.Tasks;
 
 /// <summary>Goes on with pre-training on texts of a domain: every token is learnt.</summary>
 [SpecType("causal-lm")]
-public sealed record CausalLmConfig : TrainingTaskConfig
+public sealed record CausalLmConfig : LanguageModelTaskConfig
 {
     /// <summary>Put several documents into one row of <c>max_length</c> tokens, so that nothing is padded; attention and labels never leave a document. TRL: false.</summary>
     public bool Packing { get; init; } = true;
@@ -16,8 +15,6 @@ public sealed record CausalLmConfig : TrainingTaskConfig
     /// <summary>A text that ends a document: a row that holds it is as many documents. Default: every row is one document.</summary>
     [Length(1, 64)]
     public string? DocumentSeparator { get; init; }
-
-    public override ModelHead Head => ModelHead.CausalLm;
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
     {
@@ -35,8 +32,9 @@ public sealed record CausalLmConfig : TrainingTaskConfig
     public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
     {
         var documents = new DocumentReader(dataset.TextColumn!, DocumentSeparator, tokenizer);
-        return new CausalLmTask(
-            DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, documents.Read), Packing, tokenizer, arguments.MaxLength.Resolved);
+        var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, documents.Read);
+        var maxLength = arguments.MaxLength.Resolved;
+        return new CausalLmTask(splits, Packing, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, new(tokenizer, template: null), asMessages: false, tokenizer, maxLength) };
     }
 }
 

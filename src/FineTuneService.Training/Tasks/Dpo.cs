@@ -9,7 +9,7 @@ namespace FineTuneService.Training.Tasks;
 
 /// <summary>Direct preference optimization: learns from pairs of answers which of the two is liked, and stays near the base model.</summary>
 [SpecType("dpo")]
-public sealed record DpoConfig : TrainingTaskConfig
+public sealed record DpoConfig : LanguageModelTaskConfig
 {
     /// <summary>How strongly the model is held to the base model: the larger, the nearer.</summary>
     [Range(0.0, 100.0, MinimumIsExclusive = true)]
@@ -24,8 +24,6 @@ public sealed record DpoConfig : TrainingTaskConfig
     /// <summary>A Jinja template to use in place of the model's own.</summary>
     [Length(1, 262_144)]
     public string? ChatTemplate { get; init; }
-
-    public override ModelHead Head => ModelHead.CausalLm;
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
     {
@@ -44,28 +42,29 @@ public sealed record DpoConfig : TrainingTaskConfig
             LabelSmoothing == 0 || LossType == DpoLossType.Sigmoid, "/task/label_smoothing", LabelSmoothing, "Only the sigmoid loss knows label smoothing.", "Leave it out, or set loss_type to sigmoid.");
     }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new DpoTask(this, dataset, arguments, tokenizer);
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    {
+        var maxLength = arguments.MaxLength.Resolved;
+        var data = new DpoData(this, dataset, tokenizer, maxLength);
+        var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, data.Read);
+        return new DpoTask(this, data, splits, tokenizer) { SamplePrompts = PromptsOf(splits.Validation.Select(pair => pair.Chosen), data.Tokenizer, data.HasChats, tokenizer, maxLength) };
+    }
 }
 
 internal sealed class DpoTask : TrainingTask
 {
     private readonly DpoConfig _config;
-    private readonly int _maxLength;
-    private readonly ExchangeTokenizer _tokenizer;
+    private readonly DpoData _data;
     private readonly IReadOnlyList<DataLedger> _ledgers;
     private readonly Dictionary<string, PreferencePairs> _splits = [];
-    private int _truncatedRows;
-    private long _truncatedTokens;
 
-    public DpoTask(DpoConfig config, DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    public DpoTask(DpoConfig config, DpoData data, DatasetSplits<PreferencePair> splits, Tokenizer tokenizer)
     {
-        (_config, _maxLength) = (config, arguments.MaxLength.Resolved);
-        _tokenizer = new(tokenizer, ExchangeTokenizer.Template(config.ChatTemplate, tokenizer));
-        var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, path => Read(path, new(dataset)));
+        (_config, _data) = (config, data);
         _ledgers = splits.Ledgers;
         foreach (var (name, pairs) in new[] { ("train", splits.Train), ("validation", splits.Validation), ("test", splits.Test) })
             if (pairs.Count > 0)
-                _splits.Add(name, new(pairs, tokenizer.PadTokenId ?? tokenizer.EosTokenId ?? 0));
+                _splits.Add(name, new(pairs, tokenizer.PaddingId ?? 0));
         Samples =
         [
             .. splits.Train.Take(TokenSampleFile.Rows).SelectMany(pair => new[] { TokenSampleFile.Of("chosen", pair.Chosen, tokenizer), TokenSampleFile.Of("rejected", pair.Rejected, tokenizer) }),
@@ -78,13 +77,15 @@ internal sealed class DpoTask : TrainingTask
 
     public override ExampleSet? Test => _splits.GetValueOrDefault("test");
 
-    public override (int Rows, long Tokens) Truncated => (_truncatedRows, _truncatedTokens);
+    public override (int Rows, long Tokens) Truncated => _data.Truncated;
 
     public override IEnumerable<string> Notes => _ledgers.Select(ledger => ledger.ToString());
 
     public override IReadOnlyList<TokenSample> Samples { get; }
 
     public override string? ChatTemplate => _config.ChatTemplate;
+
+    public override bool NeedsReference => true;
 
     /// <summary>What the base model makes of every answer, once: no second copy of it is needed while training.</summary>
     public override void Prepare(PretrainedModel model, RunFolder folder, int batchSize, Device device) =>
@@ -114,26 +115,41 @@ internal sealed class DpoTask : TrainingTask
     }
 
     public override Scorer CreateScorer() => new MeanScorer(Loss);
+}
 
-    private (List<Tokenized<PreferencePair>> Rows, DataLedger Ledger) Read(string path, PreferenceReader reader)
+/// <summary>Reads the files of a job and fits their pairs into the maximal length.</summary>
+internal sealed class DpoData(DpoConfig config, DatasetSpec dataset, Tokenizer tokenizer, int maxLength)
+{
+    private readonly PreferenceReader _reader = new(dataset);
+
+    public ExchangeTokenizer Tokenizer { get; } = new(tokenizer, ExchangeTokenizer.Template(config.ChatTemplate, tokenizer));
+
+    /// <summary>Pairs cut, and the tokens lost by it, in all files read so far.</summary>
+    public (int Rows, long Tokens) Truncated { get; private set; }
+
+    /// <summary>Whether pairs that were read are conversations.</summary>
+    public bool HasChats { get; private set; }
+
+    /// <exception cref="FaultException">With file and line of each fault; or when nothing is left to learn.</exception>
+    public (List<Tokenized<PreferencePair>> Rows, DataLedger Ledger) Read(string path)
     {
         var ledger = new RowLedger(path);
         var rows = new List<Tokenized<PreferencePair>>();
-        foreach (var (preference, whole) in ExchangeRows.Tokenize(reader.Read(ledger), Tokenize, preference => preference.Chosen.Line, ledger))
+        foreach (var (preference, whole) in ExchangeRows.Tokenize(_reader.Read(ledger), Tokenize, preference => preference.Chosen.Line, ledger))
         {
-            var kept = new PreferencePair(whole.Chosen.KeepStart(_maxLength), whole.Rejected.KeepStart(_maxLength));
+            HasChats |= preference.Chosen is ChatExchange;
+            var kept = new PreferencePair(whole.Chosen.KeepStart(maxLength), whole.Rejected.KeepStart(maxLength));
             var lost = whole.Chosen.Length + whole.Rejected.Length - kept.Chosen.Length - kept.Rejected.Length;
             if (kept.Chosen.Targets == 0 || kept.Rejected.Targets == 0)
             {
-                ledger.Drop(lost > 0 ? $"an answer begins after {_maxLength} tokens" : "nothing in an answer is to be learnt", preference.Chosen.Line);
+                ledger.Drop(lost > 0 ? $"an answer begins after {maxLength} tokens" : "nothing in an answer is to be learnt", preference.Chosen.Line);
                 continue;
             }
-            _truncatedRows += lost > 0 ? 1 : 0;
-            _truncatedTokens += lost;
+            Truncated = (Truncated.Rows + (lost > 0 ? 1 : 0), Truncated.Tokens + lost);
             rows.Add(new(HeldOut.KeyOf($"{preference.Chosen.Text}\0{preference.Rejected.Text}"), kept));
         }
-        return (rows, ledger.Close(rows.Count, ("No pair is left to learn from.", $"See why rows were dropped; max_length is {_maxLength}.")));
+        return (rows, ledger.Close(rows.Count, ("No pair is left to learn from.", $"See why rows were dropped; max_length is {maxLength}.")));
     }
 
-    private PreferencePair Tokenize(Preference preference) => new(_tokenizer.Tokenize(preference.Chosen), _tokenizer.Tokenize(preference.Rejected));
+    private PreferencePair Tokenize(Preference preference) => new(Tokenizer.Tokenize(preference.Chosen), Tokenizer.Tokenize(preference.Rejected));
 }

@@ -28,7 +28,7 @@ public abstract class LanguageModelTask : TrainingTask
             if (packing)
                 _notes.Add(FormattableString.Invariant(
                     $"{split}: {texts.Count} texts packed into {rows.Count} rows of at most {maxLength} tokens; {(double)texts.Sum(text => text.Length) / ((long)rows.Count * maxLength):P1} full."));
-            return new(rows, tokenizer.PadTokenId ?? tokenizer.EosTokenId ?? 0);
+            return new(rows, tokenizer.PaddingId ?? 0);
         }
     }
 

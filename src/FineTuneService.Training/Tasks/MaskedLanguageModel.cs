@@ -25,7 +25,9 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.MaskedLm;
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => Load(dataset, arguments, tokenizer, MaskReplacement.Bert);
+
+    internal MaskedLanguageModelTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, MaskReplacement replacement)
     {
         if (tokenizer.MaskTokenId is not { } mask)
             throw new FaultException("/base_model", null, "The tokenizer has no mask token to hide tokens behind.", "Choose a base model that was pre-trained by masking, such as a BERT or RoBERTa.");
@@ -33,11 +35,11 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
         var length = arguments.MaxLength.Resolved;
         var reader = new MaskableTextReader(dataset.TextColumn!, tokenizer, Packing ? null : length);
         var splits = DatasetSplits.Load(dataset, seed, reader.Read);
-        var rule = new MaskingRule(MlmProbability, WholeWordMasking, mask, tokenizer.VocabularySize, seed);
+        var rule = new MaskingRule(MlmProbability, WholeWordMasking, replacement, mask, tokenizer.VocabularySize, seed);
         var truncated = (splits.Train.Count(text => text.TruncatedTokens > 0), splits.Train.Sum(text => (long)text.TruncatedTokens));
-        return new MaskedLanguageModelTask(splits.Ledgers, truncated, Rows(splits.Train)!, Rows(splits.Validation), Rows(splits.Test));
+        return new(splits.Ledgers, truncated, Rows(splits.Train)!, Rows(splits.Validation), Rows(splits.Test));
 
-        MaskedTexts? Rows(IReadOnlyList<MaskableText> texts) => texts.Count == 0 ? null : new(Packing ? MaskableText.Pack(texts, length) : texts, rule, tokenizer.PadTokenId ?? 0);
+        MaskedTexts? Rows(IReadOnlyList<MaskableText> texts) => texts.Count == 0 ? null : new(Packing ? MaskableText.Pack(texts, length) : texts, rule, tokenizer.PaddingId ?? 0);
     }
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with

@@ -8,7 +8,7 @@ namespace FineTuneService.Training.Tasks;
 
 /// <summary>
 /// What the base model makes of the answers, computed before the first step and kept in the run's folder: a resumed run compares with the same numbers, to the bit.
-/// Adapters that are still untrained change nothing, so it is the base model for every method.
+/// It is the model as training finds it, as in TRL: an untrained adapter changes nothing, so that is the base with the adapter off; one that is continued is compared with itself.
 /// </summary>
 internal static class ReferenceLogProbabilities
 {

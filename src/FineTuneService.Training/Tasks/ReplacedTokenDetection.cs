@@ -32,7 +32,7 @@ public sealed record ReplacedTokenDetectionConfig : TrainingTaskConfig
     public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
     {
         var masked = new MaskedLanguageModelConfig { MlmProbability = MlmProbability, Packing = Packing };
-        return new ReplacedTokenDetectionTask((MaskedLanguageModelTask)masked.Load(dataset, arguments, tokenizer), DiscriminatorWeight, Generator);
+        return new ReplacedTokenDetectionTask(masked.Load(dataset, arguments, tokenizer, MaskReplacement.Electra), DiscriminatorWeight, Generator);
     }
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => new MaskedLanguageModelConfig().ResolveColumns(dataset, columns);

@@ -1,14 +1,13 @@
 using System.ComponentModel.DataAnnotations;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
-using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 
 namespace FineTuneService.Training.Tasks;
 
 /// <summary>Supervised fine-tuning: learns to answer, from conversations, from prompts with completions, or from instructions. The columns say which.</summary>
 [SpecType("sft")]
-public sealed record SftConfig : TrainingTaskConfig
+public sealed record SftConfig : LanguageModelTaskConfig
 {
     /// <summary>Put several examples into one row of <c>max_length</c> tokens; attention and labels never leave an example.</summary>
     public bool Packing { get; init; }
@@ -25,8 +24,6 @@ public sealed record SftConfig : TrainingTaskConfig
 
     /// <summary>What becomes of an example with more than <c>max_length</c> tokens. TRL: <c>truncate</c>.</summary>
     public OverLength OverLength { get; init; } = OverLength.Drop;
-
-    public override ModelHead Head => ModelHead.CausalLm;
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns)
     {
@@ -53,7 +50,13 @@ public sealed record SftConfig : TrainingTaskConfig
                 $"Conversations are lists of messages, and this column holds {messages.Kind.ToString().ToLowerInvariant()} values.", "Name the column with the messages.");
     }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new SftTask(this, dataset, arguments, tokenizer);
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    {
+        var maxLength = arguments.MaxLength.Resolved;
+        var data = new SftData(this, dataset, tokenizer, maxLength);
+        var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, data.Read);
+        return new SftTask(this, data, splits, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, data.Tokenizer, data.HasChats, tokenizer, maxLength) };
+    }
 }
 
 /// <summary>What becomes of a row with too many tokens.</summary>
@@ -69,20 +72,12 @@ public enum OverLength
     Error,
 }
 
-internal sealed class SftTask : LanguageModelTask
+internal sealed class SftTask(SftConfig config, SftData data, DatasetSplits<TokenSequence> splits, Tokenizer tokenizer, int maxLength)
+    : LanguageModelTask(splits, config.Packing, tokenizer, maxLength)
 {
-    public SftTask(SftConfig config, DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
-        : this(config, new SftData(config, dataset, tokenizer, arguments.MaxLength.Resolved), dataset, arguments, tokenizer)
-    {
-    }
+    public override string? ChatTemplate => config.ChatTemplate;
 
-    private SftTask(SftConfig config, SftData data, DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
-        : base(DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, data.Read), config.Packing, tokenizer, arguments.MaxLength.Resolved) =>
-        (Truncated, ChatTemplate) = (data.Truncated, config.ChatTemplate);
-
-    public override string? ChatTemplate { get; }
-
-    public override (int Rows, long Tokens) Truncated { get; }
+    public override (int Rows, long Tokens) Truncated => data.Truncated;
 }
 
 /// <summary>Reads the files of a job and fits their rows into the maximal length.</summary>
@@ -90,15 +85,19 @@ internal sealed class SftData
 {
     private readonly SftConfig _config;
     private readonly ExchangeReader _reader;
-    private readonly ExchangeTokenizer _tokenizer;
     private readonly int _maxLength;
 
     public SftData(SftConfig config, DatasetSpec dataset, Tokenizer tokenizer, int maxLength)
     {
         var template = ExchangeTokenizer.Template(config.ChatTemplate, tokenizer);
         (_config, _maxLength, _reader) = (config, maxLength, new(dataset, template is not null));
-        _tokenizer = new(tokenizer, template) { CompletionOnlyLoss = config.CompletionOnlyLoss, AssistantOnlyLoss = config.AssistantOnlyLoss };
+        Tokenizer = new(tokenizer, template) { CompletionOnlyLoss = config.CompletionOnlyLoss, AssistantOnlyLoss = config.AssistantOnlyLoss };
     }
+
+    public ExchangeTokenizer Tokenizer { get; }
+
+    /// <summary>Whether rows that were read are conversations.</summary>
+    public bool HasChats { get; private set; }
 
     /// <summary>Rows cut, and the tokens lost by it, in all files read so far.</summary>
     public (int Rows, long Tokens) Truncated { get; private set; }
@@ -108,9 +107,12 @@ internal sealed class SftData
     {
         var ledger = new RowLedger(path);
         var rows = new List<Tokenized<TokenSequence>>();
-        foreach (var (exchange, whole) in ExchangeRows.Tokenize(_reader.Read(ledger), _tokenizer.Tokenize, exchange => exchange.Line, ledger))
+        foreach (var (exchange, whole) in ExchangeRows.Tokenize(_reader.Read(ledger), Tokenizer.Tokenize, exchange => exchange.Line, ledger))
+        {
+            HasChats |= exchange is ChatExchange;
             if (Fit(whole, exchange.Line, ledger) is { } fitting)
                 rows.Add(new(HeldOut.KeyOf(exchange.Text), fitting));
+        }
         return (rows, ledger.Close(rows.Count, ("No row is left to learn from.", $"See why rows were dropped; max_length is {_maxLength}, and over_length decides about longer rows.")));
     }
 

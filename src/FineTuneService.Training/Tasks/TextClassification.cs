@@ -16,6 +16,9 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
     public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new TextClassificationTask(
         TextClassificationData.Load(dataset, ProblemType, arguments.DataSeed ?? arguments.Seed), tokenizer, arguments.MaxLength.Resolved);
 
+    public override TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => new TextClassificationTask(
+        TextClassificationData.Load(dataset, config.ProblemType ?? ProblemType, seed: 0, config.Labels), tokenizer, arguments.MaxLength.Resolved);
+
     public override ModelHead Head => ModelHead.SequenceClassification;
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
@@ -48,10 +51,11 @@ public sealed class TextClassificationTask : TrainingTask
 {
     private readonly TextClassificationData _data;
     private readonly TokenizedTexts _train;
+    private readonly int? _padding;
 
     public TextClassificationTask(TextClassificationData data, Tokenizer tokenizer, int maxLength)
     {
-        _data = data;
+        (_data, _padding) = (data, tokenizer.PaddingId);
         _train = Tokenize(data.Train)!;
         Validation = Tokenize(data.Validation);
         Test = Tokenize(data.Test);
@@ -60,11 +64,6 @@ public sealed class TextClassificationTask : TrainingTask
             ? null
             : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength);
     }
-
-    /// <summary>All rows of a file against the classes that a model already has.</summary>
-    /// <exception cref="FaultException">When a row has a class that the model does not know.</exception>
-    public static TextClassificationTask ForEvaluation(DatasetSpec dataset, PretrainedConfig config, Tokenizer tokenizer) =>
-        new(TextClassificationData.Load(dataset, config.ProblemType, seed: 0, config.Labels), tokenizer, config.MaxLength);
 
     public override ExampleSet Train => _train;
 
@@ -76,8 +75,10 @@ public sealed class TextClassificationTask : TrainingTask
 
     public override IEnumerable<string> Notes => _data.Ledgers.Select(ledger => ledger.ToString());
 
+    /// <exception cref="FaultException">When the last token of a padded row could not be told from padding.</exception>
     public override PretrainedConfig Configure(PretrainedConfig config) => config with
     {
+        PadTokenId = config.JudgesLastToken ? PaddingOf(config) : config.PadTokenId,
         ProblemType = _data.ProblemType,
         LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
     };
@@ -85,6 +86,11 @@ public sealed class TextClassificationTask : TrainingTask
     public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(ClassificationLoss.Sum(_data.ProblemType, model.call(batch.Inputs), batch.Labels));
 
     public override Scorer CreateScorer() => ClassificationScorer.For(_data.ProblemType, _data.Labels);
+
+    /// <summary>transformers finds the last token by this id, in batches of its own tokenizer's padding.</summary>
+    private int PaddingOf(PretrainedConfig config) => _padding < config.VocabSize ? _padding.Value : throw new FaultException(
+        "/base_model", _padding?.ToString(CultureInfo.InvariantCulture), "The tokenizer has no token to pad with that the model knows, and this family judges a text by its last token before the padding.",
+        "Name pad_token or eos_token in its tokenizer_config.json.");
 
     /// <summary>One class id; or 0/1 per class; or the number.</summary>
     private float[] Target(LabelledText row) => _data.ProblemType switch

@@ -23,6 +23,9 @@ public sealed record TokenClassificationConfig : TrainingTaskConfig
     public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new TokenClassificationTask(
         TaggedWordsData.Load(dataset, LabelNames, arguments.DataSeed ?? arguments.Seed), LabelAllTokens, tokenizer, arguments.MaxLength.Resolved);
 
+    public override TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => new TokenClassificationTask(
+        TaggedWordsData.Load(dataset, config.Labels, seed: 0), LabelAllTokens, tokenizer, arguments.MaxLength.Resolved);
+
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
     {
         TokensColumn = columns.Required("tokens_column", dataset.TokensColumn, "tokens", "words"),

@@ -2,6 +2,7 @@ using System.Collections.ObjectModel;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 using static TorchSharp.torch;
@@ -14,6 +15,10 @@ public abstract record TrainingTaskConfig : TaskConfig
     /// <param name="dataset">With paths, and its columns resolved.</param>
     /// <exception cref="FaultException">With file and line of each fault in the data.</exception>
     public abstract TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer);
+
+    /// <summary>All rows of one file, as training rows, to score a model on them that has learnt this task: with the labels that it knows.</summary>
+    /// <exception cref="FaultException">With file and line of each fault, such as a label that the model does not know.</exception>
+    public virtual TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => Load(dataset, arguments, tokenizer);
 
     /// <summary>What the base model must have, or gets.</summary>
     [JsonIgnore]
@@ -48,11 +53,17 @@ public abstract class TrainingTask
     /// <summary>A few rows as tokens with their loss mask, kept with the run; none where tokens are not what is learnt.</summary>
     public virtual IReadOnlyList<TokenSample> Samples => [];
 
+    /// <summary>What the model is asked at every evaluation; null: it does not speak, or nobody asks.</summary>
+    public SamplePrompts? SamplePrompts { get; init; }
+
     /// <summary>The chat template that the result is to be used with; null: the base model's.</summary>
     public virtual string? ChatTemplate => null;
 
     /// <summary>The base model's configuration, with what this task adds, such as its labels.</summary>
     public virtual PretrainedConfig Configure(PretrainedConfig config) => config;
+
+    /// <summary>Whether the loss compares with the base model, so that <see cref="Prepare"/> must be given it.</summary>
+    public virtual bool NeedsReference => false;
 
     /// <summary>Called once an attempt, with the base model on its device, before anything is trained or a checkpoint is read.</summary>
     public virtual void Prepare(PretrainedModel model, RunFolder folder, int batchSize, Device device) { }

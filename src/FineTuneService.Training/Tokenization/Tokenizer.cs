@@ -44,6 +44,9 @@ public sealed class Tokenizer
 
     public int? PadTokenId { get; }
 
+    /// <summary>What rows are padded with: the padding token, else the end of sequence, as is usual where there is none.</summary>
+    public int? PaddingId => PadTokenId ?? EosTokenId;
+
     public int? ClsTokenId { get; }
 
     public int? SepTokenId { get; }

@@ -26,6 +26,16 @@ public sealed class MaskedTextsTests
     }
 
     [Fact]
+    public void For_replaced_tokens_seventeen_of_twenty_go_behind_the_mask_and_three_stay()
+    {
+        var (ids, labels) = Collate(Rule() with { Replacement = MaskReplacement.Electra });
+
+        var hidden = labels.Index().Where(label => label.Item != LanguageModelLoss.Ignored).ToArray();
+        Assert.All(hidden, label => Assert.True(ids[label.Index] == Mask || ids[label.Index] == label.Item));
+        Assert.Equal(0.85, (double)hidden.Count(label => ids[label.Index] == Mask) / hidden.Length, 0.02);
+    }
+
+    [Fact]
     public void Labels_are_the_tokens_that_stood_there_and_special_tokens_stay()
     {
         var (ids, labels) = Collate(Rule());
@@ -83,7 +93,7 @@ public sealed class MaskedTextsTests
         Assert.Equal([3, 3, 2], rows.Select(row => row.Ids.Length));
     }
 
-    private static MaskingRule Rule(bool wholeWords = false) => new(0.15, wholeWords, Mask, Vocabulary, Seed: 42);
+    private static MaskingRule Rule(bool wholeWords = false) => new(0.15, wholeWords, MaskReplacement.Bert, Mask, Vocabulary, Seed: 42);
 
     private static (long[] Ids, long[] Labels) Collate(MaskingRule rule)
     {

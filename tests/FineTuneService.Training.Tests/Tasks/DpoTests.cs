@@ -1,7 +1,9 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tests.Data;
@@ -86,6 +88,34 @@ public sealed class DpoTests : IDisposable
             _model.parameters().First().mul_(2);
         other.Prepare(_model, Folder, 4, CPU);
         Assert.NotEqual(References(first), References(other));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_fresh_adapter_is_compared_with_its_base_and_a_continued_one_with_itself(bool useDora)
+    {
+        var lora = new LoraConfig { R = 4, TargetModules = new("all-linear"), UseDora = useDora };
+        using var model = PretrainedConfig.Read(Model).Create(ModelHead.CausalLm);
+        var adapter = lora.Prepare(model, ModelHead.CausalLm, Model, seed: 1);
+        var (fresh, continued, plain) = (Load(new()), Load(new()), Load(new()));
+        plain.Prepare(_model, Folder, 4, CPU);
+        fresh.Prepare(model, Folder, 4, CPU);
+        Assert.All(References(plain).Zip(References(fresh)), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
+
+        using (no_grad())
+            foreach (var parameter in model.parameters().Where(parameter => parameter.requires_grad))
+                parameter.add_(0.05);
+        continued.Prepare(model, Folder, 4, CPU);
+        Assert.Contains(References(plain).Zip(References(continued)), pair => Math.Abs(pair.First - pair.Second) > 1e-2);
+        Assert.Equal(Math.Log(2), Evaluation.Run(model, continued, continued.Train, 4, CPU, "", TimeProvider.System).Metrics["loss"], 1e-6);
+        if (useDora)
+            return;
+        using var off = new AdapterSwitch(model);
+        File.Delete(Path.Combine(Folder.Path, "reference_logps.safetensors")); // It goes by the weights, which a switch does not change.
+        var disabled = Load(new());
+        disabled.Prepare(model, Folder, 4, CPU);
+        Assert.All(References(plain).Zip(References(disabled)), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
     }
 
     [Fact]
