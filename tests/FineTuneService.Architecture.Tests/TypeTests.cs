@@ -9,7 +9,10 @@ namespace FineTuneService.Architecture.Tests;
 public sealed partial class TypeTests
 {
     /// <summary>Interfaces that may have a single implementer, each with its reason.</summary>
-    private static readonly Dictionary<string, string> LonelyOnPurpose = [];
+    private static readonly Dictionary<string, string> LonelyOnPurpose = new()
+    {
+        ["FineTuneService.Training.Models.Layers.ICheckpointable"] = "What the lists of all kinds of blocks have in common: BlockList is generic.",
+    };
 
     private static readonly Type[] Ours =
         [.. Repository.Assemblies.SelectMany(assembly => assembly.GetTypes()).Where(type => !type.IsDefined(typeof(CompilerGeneratedAttribute), false) && !type.Name.StartsWith('<'))];

@@ -61,7 +61,7 @@ internal static class QloraMemory
     {
         using var ids = randint(1, 32_000, [1, Tokens], dtype: ScalarType.Int64);
         var batch = new Batch(new ModelInputs(ids), ids, 1, Tokens, Tokens - 1);
-        var step = new TrainingStep(model, (net, rows) => new(LanguageModelLoss.CausalSum(net.call(rows.Inputs), rows.Labels)), optimizer, maxGradNorm: 1);
+        var step = new TrainingStep(model, (net, rows) => NextTokens.Of((CausalLanguageModel)net, rows).Sum(null), optimizer, maxGradNorm: 1);
         model.train();
         var clock = new Stopwatch();
         for (var number = -1; number < steps; number++)

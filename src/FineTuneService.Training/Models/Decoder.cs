@@ -132,7 +132,7 @@ internal sealed class DecoderModel : Module<ModelInputs, Tensor>
 }
 
 /// <summary>The next token's logits. Tied: the embedding is the head, and is stored once.</summary>
-public sealed class DecoderForCausalLm : PretrainedModel
+public sealed class DecoderForCausalLm : CausalLanguageModel
 {
     private readonly DecoderModel model;
     private readonly Linear? lm_head;
@@ -151,9 +151,10 @@ public sealed class DecoderForCausalLm : PretrainedModel
 
     public override string BaseModelPrefix => nameof(model);
 
-    public override Tensor forward(ModelInputs inputs)
+    public override Tensor Hidden(ModelInputs inputs) => model.call(inputs);
+
+    public override Tensor Logits(Tensor hidden)
     {
-        var hidden = inputs.Kept(model.call(inputs));
         var logits = lm_head?.call(hidden) ?? functional.linear(hidden, model.embed_tokens.weight);
         return _config.LogitSoftcap is { } bound ? tanh(logits / bound) * bound : logits;
     }

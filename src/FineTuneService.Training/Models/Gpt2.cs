@@ -130,7 +130,7 @@ internal sealed class Gpt2Model : Module<ModelInputs, Tensor>
 }
 
 /// <summary>The next token's logits. Tied: the embedding is the head, and is stored once.</summary>
-public sealed class Gpt2LmHeadModel : PretrainedModel
+public sealed class Gpt2LmHeadModel : CausalLanguageModel
 {
     private readonly Gpt2Model transformer;
     private readonly Linear? lm_head;
@@ -147,11 +147,9 @@ public sealed class Gpt2LmHeadModel : PretrainedModel
 
     public override string BaseModelPrefix => nameof(transformer);
 
-    public override Tensor forward(ModelInputs inputs)
-    {
-        var hidden = inputs.Kept(transformer.call(inputs));
-        return lm_head?.call(hidden) ?? functional.linear(hidden, transformer.wte.weight);
-    }
+    public override Tensor Hidden(ModelInputs inputs) => transformer.call(inputs);
+
+    public override Tensor Logits(Tensor hidden) => lm_head?.call(hidden) ?? functional.linear(hidden, transformer.wte.weight);
 }
 
 /// <summary>A projection of the last token that is not padding.</summary>

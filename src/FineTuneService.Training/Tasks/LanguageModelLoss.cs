@@ -29,16 +29,11 @@ public static class LanguageModelLoss
     /// <param name="values">Labels or weights, <c>[batch, seq]</c>.</param>
     public static Tensor Shifted(Tensor values) => functional.pad(values[.., 1..], [0, 1], PaddingModes.Constant, value: values.is_floating_point() ? 0 : Ignored);
 
-    /// <summary>Log-probability of each label, <c>[batch, seq]</c>, 0 where it is not learnt. Arguments as in <see cref="CausalSum"/>.</summary>
-    public static Tensor CausalLogProbabilities(Tensor logits, Tensor labels) =>
-        -functional.cross_entropy(logits.flatten(0, 1).to(ScalarType.Float32), Shifted(labels).flatten(), ignore_index: Ignored, reduction: Reduction.None).reshape(labels.shape);
+    /// <summary>−log p of each label, fp32; 0 where it is not learnt.</summary>
+    /// <param name="logits"><c>[tokens, classes]</c>.</param>
+    /// <param name="labels"><c>[tokens]</c>.</param>
+    internal static Tensor Each(Tensor logits, Tensor labels) => functional.cross_entropy(logits.to(ScalarType.Float32), labels, ignore_index: Ignored, reduction: Reduction.None);
 
-    /// <summary>Labels that get the highest logit, each with its weight, summed.</summary>
-    public static Tensor CausalHits(Tensor logits, Tensor labels, Tensor? weights = null)
-    {
-        using var _ = no_grad();
-        var shifted = Shifted(labels);
-        var hits = logits.argmax(-1) == shifted; // [batch, seq]; an ignored label is no class
-        return weights is null ? hits.sum() : (hits * Shifted(weights)).sum();
-    }
+    /// <summary>Where the label gets the highest logit, <c>[tokens]</c>; an ignored label is no class.</summary>
+    internal static Tensor Hits(Tensor logits, Tensor labels) => logits.detach().argmax(-1).eq(labels);
 }

@@ -2,7 +2,6 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
-using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tasks;
 
@@ -46,14 +45,7 @@ public abstract class LanguageModelTask : TrainingTask
 
     public override Scorer CreateScorer() => new LanguageModelScorer();
 
-    private static TaskLoss LossOf(PretrainedModel model, Batch batch)
-    {
-        var logits = model.call(batch.Inputs); // [batch, seq, vocabulary]
-        return new(LanguageModelLoss.CausalSum(logits, batch.Labels, batch.Weights))
-        {
-            Metrics = new Dictionary<string, Tensor> { ["mean_token_accuracy"] = LanguageModelLoss.CausalHits(logits, batch.Labels, batch.Weights) },
-        };
-    }
+    private static TaskLoss LossOf(PretrainedModel model, Batch batch) => NextTokens.Of((CausalLanguageModel)model, batch).Sum(batch.Weights);
 
     private sealed class LanguageModelScorer() : MeanScorer(LossOf)
     {

@@ -15,7 +15,7 @@ internal static class ReferenceLogProbabilities
     private const string Fingerprint = "fingerprint";
 
     /// <summary>Log-probability of each row's answer, <c>[rows]</c>.</summary>
-    public static Tensor OfAnswers(PretrainedModel model, Batch batch) => LanguageModelLoss.CausalLogProbabilities(model.call(batch.Inputs), batch.Labels).sum(1);
+    public static Tensor OfAnswers(PretrainedModel model, Batch batch) => -NextTokens.Of((CausalLanguageModel)model, batch).Losses.sum(1);
 
     /// <summary>Gives every split its references: from <paramref name="file"/> where it was made of the same model and pairs, computed otherwise.</summary>
     public static void Compute(PretrainedModel model, IReadOnlyDictionary<string, PreferencePairs> splits, string file, int batchSize, Device device)

@@ -22,8 +22,6 @@ public sealed class GradientCheckpointingTests
         var head = GoldenCase.Read(Path.Combine(Root, golden)).Head;
         using var model = PretrainedConfig.Read(Path.Combine(Root, golden)).Create(head);
         PretrainedFolder.LoadWeights(Path.Combine(Root, golden), model, seed: 0);
-        foreach (var dropout in model.modules().OfType<Dropout>())
-            dropout.train(false);
         var ids = arange(5, 21, dtype: ScalarType.Int64).reshape(2, 8);
         var kept = Gradients(model, ids);
 
@@ -31,7 +29,7 @@ public sealed class GradientCheckpointingTests
         var recomputed = Gradients(model, ids);
 
         Assert.Equal(kept.Count, recomputed.Count);
-        Assert.All(kept, gradient => Assert.InRange((gradient.Value - recomputed[gradient.Key]).abs().max().ToDouble(), 0, 1e-6 * Math.Max(1, gradient.Value.abs().max().ToDouble())));
+        Assert.All(kept, gradient => Assert.InRange((gradient.Value - recomputed[gradient.Key]).abs().max().ToDouble(), 0, 1e-5 * Math.Max(1, gradient.Value.abs().max().ToDouble())));
     }
 
     [Fact]
