@@ -35,7 +35,7 @@ public sealed class FolderEvaluation
             throw new FaultException(
                 folder, _folder.Config.Architecture ?? head.ToString(), $"This model has no head for {Catalog.NameOf(_config)}.", "Give a checkpoint of a job with this task, or name the task that it was made for (--task).");
         var tokenizer = Tokenizer.Load(_folder.TokenizerFolder);
-        var arguments = new TrainingArguments { MaxLength = MaxLengthOf(options.MaxLength) };
+        var arguments = (_job?.Training ?? new()) with { MaxLength = MaxLengthOf(options.MaxLength) }; // Its seed says which tokens are hidden.
         _task = _config.LoadToScore(SpecResolver.ResolveColumns(_config, dataset, columns), arguments, _folder.Config, tokenizer);
         _folder = _folder with { Config = _task.Configure(_folder.Config) };
     }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using FineTuneService.Contracts;
@@ -52,7 +51,7 @@ public sealed class LanguageModelRunTests
 
         Assert.Equal(Hash(whole), Hash(broken));
         Assert.Equal(LastMetrics(whole), LastMetrics(broken));
-        await AssertScored(whole, Steps);
+        await Finetune.AssertScored(whole.Folder.Checkpoint(Steps), Path.Combine(whole.Folder.Path, "validation.jsonl"), whole.Events.OfType<Evaluated>().Last());
     }
 
     [Fact]
@@ -113,7 +112,7 @@ public sealed class LanguageModelRunTests
         Assert.True(run.Events.OfType<Evaluated>().Last().Metrics["eval_rewards/margins"] > 0);
         Assert.False(File.Exists(Path.Combine(run.Folder.Checkpoint(Steps), "model.safetensors")));
         Assert.True(File.Exists(Path.Combine(run.Folder.Checkpoint(Steps), "adapter_model.safetensors")));
-        await AssertScored(run, Steps);
+        await Finetune.AssertScored(run.Folder.Checkpoint(Steps), Path.Combine(run.Folder.Path, "validation.jsonl"), run.Events.OfType<Evaluated>().Last());
     }
 
     [Fact]
@@ -151,17 +150,6 @@ public sealed class LanguageModelRunTests
         File.WriteAllLines(Path.Combine(run.Folder.Path, "train.jsonl"), rows[..^(rows.Length / 5)]);
         File.WriteAllLines(Path.Combine(run.Folder.Path, "validation.jsonl"), rows[^(rows.Length / 5)..]);
         return run;
-    }
-
-    /// <summary><c>finetune evaluate</c> tells what the run's last evaluation told.</summary>
-    private static async Task AssertScored(SampleRun run, int step)
-    {
-        var (exitCode, output, error) = await Finetune.Run("evaluate", run.Folder.Checkpoint(step), Path.Combine(run.Folder.Path, "validation.jsonl"));
-        Assert.True(exitCode == TrainerExit.Succeeded, error);
-        var lines = output.Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(words => words.Length == 2).ToDictionary(words => words[0], words => double.Parse(words[1], CultureInfo.InvariantCulture));
-        var logged = run.Events.OfType<Evaluated>().Last(evaluated => evaluated.Step == step).Metrics;
-        foreach (var (name, value) in logged.Where(metric => !metric.Key.EndsWith("runtime", StringComparison.Ordinal) && !metric.Key.EndsWith("second", StringComparison.Ordinal)))
-            Assert.Equal(value, lines[name["eval_".Length..]], 1e-4 * Math.Max(1, Math.Abs(value)));
     }
 
     private static string Hash(SampleRun run, int step = Steps) => string.Concat(new[] { "model.safetensors", "optimizer.safetensors" }

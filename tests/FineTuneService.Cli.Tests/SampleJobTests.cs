@@ -25,6 +25,7 @@ public sealed partial class SampleJobTests : IDisposable
         Assert.InRange(after["eval_mean_token_accuracy"], 0.1, 0.6);
         Assert.Contains(Events, happened => happened is StepLogged logged && logged.Metrics.ContainsKey("mean_token_accuracy"));
         Assert.DoesNotContain(Events.OfType<Noted>(), note => note.Code == "new_weights"); // The base model brings its head.
+        await Finetune.AssertScored(_run.Checkpoint(6), Path.Combine(_run.Path, "dev.tsv"), Evaluations[^1]);
     }
 
     [Fact]
@@ -39,6 +40,7 @@ public sealed partial class SampleJobTests : IDisposable
         var entities = JsonSerializer.Deserialize<Prediction>(output, SnakeCaseJson.Options)!.Entities!;
         Assert.Contains(entities, entity => entity is { Label: "LOC", Text: "Lisbon", Start: 22, End: 28 });
         Assert.All(entities, entity => Assert.InRange(entity.Score, 0, 1));
+        await Finetune.AssertScored(_run.Checkpoint(40), Path.Combine(_run.Path, "dev.jsonl"), Evaluations[^1]);
     }
 
     /// <summary>Drawn weights know nothing: the generator's loss begins at ln 8,192 = 9.01, the discriminator's at ln 2.</summary>
@@ -58,6 +60,7 @@ public sealed partial class SampleJobTests : IDisposable
         Assert.DoesNotContain("generator", discriminator, StringComparison.Ordinal);
         var (_, generator, _) = await Finetune.Run("inspect", Path.Combine(_run.Checkpoint(6), "generator.safetensors"));
         Assert.Contains("generator.generator_lm_head.bias", generator, StringComparison.Ordinal);
+        await Finetune.AssertScored(_run.Checkpoint(6), Path.Combine(_run.Path, "dev.tsv"), Evaluations[^1]);
 
         // Gone on with from the step before the last, it ends with the same bytes: both models and what was hidden and filled in.
         var whole = File.ReadAllBytes(Path.Combine(_run.Checkpoint(6), "generator.safetensors"));
