@@ -3,7 +3,7 @@ using FineTuneService.Cli;
 using FineTuneService.Cli.Quickstart;
 using FineTuneService.Training.Native;
 
-if (args is ["train", ..])
+if (args is ["train" or "evaluate" or "predict" or "generate", ..])
     HostMemory.BeginAnew();
 
 var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server and without Python.")

@@ -1,5 +1,6 @@
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
@@ -24,6 +25,7 @@ public static class Evaluation
                 {
                     scorer.Add(model, batch.To(device));
                 }
+                HostMemory.Collect();
             }
         }
         model.train(wasTraining);

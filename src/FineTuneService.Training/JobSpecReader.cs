@@ -18,18 +18,22 @@ public static class JobSpecReader
 
     private static readonly Dictionary<string, (string Message, string Remedy)> Refused = new[]
     {
-        "adafactor", "auto_find_batch_size", "average_tokens_across_devices", "bf16", "bf16_full_eval", "data_collator", "dataloader_num_workers", "dataloader_pin_memory",
-        "ddp_find_unused_parameters", "deepspeed", "do_eval", "do_predict", "do_train", "eval_accumulation_steps", "eval_delay", "fp16", "fp16_full_eval", "fsdp", "full_determinism",
-        "gradient_checkpointing", "gradient_checkpointing_kwargs", "hub_model_id", "hub_token", "label_names", "label_smoothing_factor", "logging_dir", "logging_nan_inf_filter",
+        "adafactor", "auto_find_batch_size", "average_tokens_across_devices", "bf16_full_eval", "data_collator", "dataloader_num_workers", "dataloader_pin_memory",
+        "ddp_find_unused_parameters", "deepspeed", "do_eval", "do_predict", "do_train", "eval_accumulation_steps", "eval_delay", "fp16_full_eval", "fsdp", "full_determinism",
+        "gradient_checkpointing_kwargs", "hub_model_id", "hub_token", "label_names", "label_smoothing_factor", "logging_dir", "logging_nan_inf_filter",
         "logging_strategy", "lr_scheduler_kwargs", "neftune_noise_alpha", "no_cuda", "optim", "optim_args", "output_dir", "parallelism_config", "push_to_hub", "remove_unused_columns",
         "report_to", "restore_callback_states_from_checkpoint", "resume_from_checkpoint", "run_name", "save_on_each_node", "save_only_model", "save_safetensors", "tf32",
         "torch_compile", "use_cpu", "use_liger_kernel",
     }.ToDictionary(name => $"/training/{name}", _ => ("transformers' Trainer has this argument; this service does not support it.", "Leave it out."));
 
-    static JobSpecReader() =>
+    static JobSpecReader()
+    {
         Refused["/training/group_by_length"] = (
             "Grouping rows by length is not supported; batches are padded to their own longest row in any case.",
             "Leave it out, or set train_sampling_strategy to random or sequential.");
+        Refused["/training/bf16"] = ("Mixed precision has one argument for its types.", "Set mixed_precision to bf16.");
+        Refused["/training/fp16"] = ("Half precision would need its loss scaled, which this service does not do.", "Set mixed_precision to bf16.");
+    }
 
     /// <exception cref="FaultException">With every fault of the document.</exception>
     public static async Task<JobSpec> ReadAsync(Stream utf8, CancellationToken cancel = default) => Read(await JsonContract.ParseAsync(utf8, cancel));

@@ -5,6 +5,7 @@ using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
@@ -95,6 +96,7 @@ public sealed class Trainer(TrainerParts parts)
                 Log(sinceLog, means[TrainingStep.GradNorm], learningRate);
             foreach (var callback in parts.Callbacks)
                 callback.OnStepEnd(_state, _control);
+            HostMemory.Collect();
         }
         throw new UnreachableException();
     }

@@ -63,6 +63,10 @@ public abstract record DecoderConfig : PretrainedConfig
     [JsonIgnore]
     public virtual double? LogitSoftcap => null;
 
+    /// <summary>True where attention computes its scores itself, and needs a mask even where a kernel would not.</summary>
+    [JsonIgnore]
+    internal virtual bool MasksExplicitly => false;
+
     /// <summary>How many tokens a token sees in this layer; null: all.</summary>
     public virtual int? Window(int layer) => null;
 
@@ -108,25 +112,26 @@ internal sealed class DecoderModel : Module<ModelInputs, Tensor>
     internal readonly Embedding embed_tokens;
     private readonly BlockList<Module<Tensor, AttentionContext, Tensor>> layers;
     private readonly RmsNorm norm;
+    private readonly DecoderConfig _config;
     private readonly RotaryEmbedding _rotary;
-    private readonly double _scale;
 
     public DecoderModel(DecoderConfig config) : base(nameof(DecoderModel))
     {
         embed_tokens = new(config.VocabSize, config.HiddenSize, config.PadTokenId);
         layers = new([.. Enumerable.Range(0, config.NumHiddenLayers).Select(config.CreateLayer)]);
         norm = config.CreateNorm();
-        (_rotary, _scale) = (config.CreateRotary(), config.EmbeddingScale);
+        (_config, _rotary) = (config, config.CreateRotary());
         RegisterComponents();
     }
 
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
     public override Tensor forward(ModelInputs inputs)
     {
-        var context = new AttentionContext(inputs, _rotary);
+        var windows = Enumerable.Range(0, _config.NumHiddenLayers).Select(_config.Window).Distinct();
+        var context = new AttentionContext(inputs, _rotary, windows, _config.MasksExplicitly);
         var hidden = embed_tokens.call(inputs.InputIds);
-        if (_scale != 1)
-            hidden *= _scale;
+        if (_config.EmbeddingScale != 1)
+            hidden *= _config.EmbeddingScale;
         return norm.call(layers.Run(hidden, (layer, input) => layer.call(input, context)));
     }
 }

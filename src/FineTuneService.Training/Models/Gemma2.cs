@@ -27,6 +27,8 @@ public sealed record Gemma2Config : DecoderConfig
 
     public override double? LogitSoftcap => FinalLogitSoftcapping;
 
+    internal override bool MasksExplicitly => AttnLogitSoftcapping is not null;
+
     public override int? Window(int layer) => IsSliding(LayerTypes, layer, otherwise: layer % 2 == 0) ? SlidingWindow : null;
 
     internal override RmsNorm CreateNorm() => new(HiddenSize, RmsNormEps, aroundOne: true);

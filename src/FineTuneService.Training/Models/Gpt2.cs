@@ -123,7 +123,7 @@ internal sealed class Gpt2Model : Module<ModelInputs, Tensor>
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
     public override Tensor forward(ModelInputs inputs)
     {
-        var context = new AttentionContext(inputs);
+        var context = new AttentionContext(inputs, rotary: null, windows: [null]);
         var hidden = functional.dropout(wte.call(inputs.InputIds) + wpe.call(context.Positions), _dropout, training);
         return ln_f.call(h.Run(hidden, (block, input) => block.call(input, context)));
     }

@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Generation;
 
+[Collection(GlobalGenerator.Name)]
 public sealed class SampleTextsTests : IDisposable
 {
     private static readonly Tokenizer Words = LanguageFixtures.Tokenizer;

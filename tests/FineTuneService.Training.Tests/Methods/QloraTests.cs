@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Methods;
 
+[Collection(GlobalGenerator.Name)]
 public sealed class QloraTests : IDisposable
 {
     private static readonly string Llama = Path.Combine(AppContext.BaseDirectory, "Fixtures", "models", "llama-clm");

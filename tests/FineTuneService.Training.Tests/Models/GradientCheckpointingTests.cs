@@ -8,6 +8,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Models;
 
+[Collection(GlobalGenerator.Name)]
 public sealed class GradientCheckpointingTests
 {
     private static readonly string Root = Path.Combine(AppContext.BaseDirectory, "Fixtures", "models");
@@ -37,7 +38,7 @@ public sealed class GradientCheckpointingTests
     {
         using var scope = NewDisposeScope();
         using var blocks = new BlockList<Dropout>(nn.Dropout(0.5), nn.Dropout(0.5)) { GradientCheckpointing = true };
-        var input = full([1, 8, 64], 3, requires_grad: true);
+        var input = full([1, 8, 64], 3.0, requires_grad: true);
 
         var first = blocks.Run(input, (block, hidden) => block.call(hidden));
         var second = blocks.Run(input, (block, hidden) => block.call(hidden));

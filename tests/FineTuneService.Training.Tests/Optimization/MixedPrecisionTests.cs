@@ -11,6 +11,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Optimization;
 
+[Collection(GlobalGenerator.Name)]
 public sealed class MixedPrecisionTests : IDisposable
 {
     private static readonly TrainingArguments Arguments = new() { PerDeviceTrainBatchSize = 8, MaxLength = 64, MaxSteps = 30, LearningRate = 3e-3 };

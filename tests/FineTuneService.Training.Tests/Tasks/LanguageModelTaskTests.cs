@@ -11,6 +11,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Tasks;
 
+[Collection(GlobalGenerator.Name)]
 public sealed class LanguageModelTaskTests : IDisposable
 {
     private readonly LanguageFixtures _files = new();

@@ -9,12 +9,10 @@ public sealed class AttentionContext
     private readonly long _past, _length;
     private readonly Dictionary<long, Tensor> _masks = [];
 
-    /// <summary>Lives as long as the pass: a mask is made by the first layer that asks, whose own tensors may be gone when the next one does.</summary>
-    private readonly Tensor _pass = empty(0);
-
     /// <param name="rotary">Of a decoder that turns its queries and keys by their positions.</param>
+    /// <param name="windows">The layers': their masks are made here, where they outlive every layer.</param>
     /// <exception cref="ArgumentException">When a cache meets packed documents.</exception>
-    public AttentionContext(ModelInputs inputs, RotaryEmbedding? rotary = null)
+    public AttentionContext(ModelInputs inputs, RotaryEmbedding? rotary, IEnumerable<int?> windows, bool explicitMasks = false)
     {
         if (inputs is { Cache: not null, DocumentIds: not null })
             throw new ArgumentException("Packed documents are for training; a cache is for generation.", nameof(inputs));
@@ -23,6 +21,8 @@ public sealed class AttentionContext
         _length = _past + inputs.InputIds.size(1);
         Positions = inputs.PositionIds ?? PositionsOf(inputs, _past, _length);
         Rotation = rotary?.At(Positions) ?? default;
+        foreach (var window in windows)
+            _ = explicitMasks ? ExplicitMask(window) : Mask(window);
     }
 
     /// <summary><c>[batch or 1, seq]</c>, int64: where a token stands in its document.</summary>
@@ -44,7 +44,7 @@ public sealed class AttentionContext
     {
         var reach = Math.Min(window ?? _length, _length);
         if (!_masks.TryGetValue(reach, out var mask))
-            _masks.Add(reach, mask = CreateMask(reach).MoveToOtherDisposeScope(_pass));
+            _masks.Add(reach, mask = CreateMask(reach));
         return mask;
     }
 
