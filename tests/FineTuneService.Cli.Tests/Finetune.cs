@@ -30,14 +30,14 @@ internal static class Finetune
     }
 
     /// <summary><c>finetune evaluate</c> tells of a checkpoint what its run's own evaluation told.</summary>
-    public static async Task AssertScored(string checkpoint, string data, Evaluated logged)
+    public static async Task AssertScored(string checkpoint, string data, Evaluated logged, double tolerance = 1e-4)
     {
         var (exitCode, output, error) = await Run("evaluate", checkpoint, data);
         Assert.True(exitCode == TrainerExit.Succeeded, error);
         var scores = output.Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
             .Where(words => words.Length == 2).ToDictionary(words => words[0], words => double.Parse(words[1], CultureInfo.InvariantCulture));
         foreach (var (name, value) in logged.Metrics.Where(metric => !metric.Key.EndsWith("runtime", StringComparison.Ordinal) && !metric.Key.EndsWith("second", StringComparison.Ordinal)))
-            Assert.Equal(value, scores[name["eval_".Length..]], 1e-4 * Math.Max(1, Math.Abs(value)));
+            Assert.Equal(value, scores[name["eval_".Length..]], tolerance * Math.Max(1, Math.Abs(value)));
     }
 
     public static async Task<(int ExitCode, string Output, string Error)> Finish(Process process)

@@ -43,6 +43,18 @@ public sealed partial class SampleJobTests : IDisposable
         await Finetune.AssertScored(_run.Checkpoint(40), Path.Combine(_run.Path, "dev.jsonl"), Evaluations[^1]);
     }
 
+    /// <summary>The base model has read Shakespeare without line ends, and English of today.</summary>
+    [Fact]
+    public async Task Shakespeare_lora_adapts_a_language_model()
+    {
+        await Train("shakespeare-lora", 30);
+
+        Assert.InRange(Evaluations[0].Metrics["eval_loss"], 6, 7);
+        Assert.InRange(Evaluations[^1].Metrics["eval_loss"], 3, 4.5);
+        Assert.True(File.Exists(Path.Combine(_run.Checkpoint(30), "adapter_model.safetensors")));
+        Assert.False(File.Exists(Path.Combine(_run.Checkpoint(30), "model.safetensors")));
+    }
+
     /// <summary>Drawn weights know nothing: the generator's loss begins at ln 8,192 = 9.01, the discriminator's at ln 2.</summary>
     [Fact]
     public async Task Electra_from_scratch_exports_the_discriminator_and_keeps_the_generator_beside_it()
