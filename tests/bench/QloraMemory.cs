@@ -4,6 +4,7 @@ using FineTuneService.Training.Data;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Models.Layers;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using TorchSharp;
@@ -44,6 +45,7 @@ internal static class QloraMemory
         var adapter = LoraAdapter.Attach(model, new() { R = 16, TargetModules = new(["q_proj", "v_proj"]) }, ModelHead.CausalLm, "random", [], seed: 1);
         model.ComputeIn(ScalarType.BFloat16);
         model.EnableGradientCheckpointing();
+        HostMemory.GiveBack();
         using var optimizer = new AdamW(model, weightDecay: 0);
 
         var packed = model.modules().OfType<Nf4Matrix>().ToList();

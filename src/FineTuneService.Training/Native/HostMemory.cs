@@ -64,6 +64,12 @@ public static partial class HostMemory
         GC.WaitForPendingFinalizers();
     }
 
+    /// <summary>Returns what is free to the system: after a phase that needed more than what follows.</summary>
+    public static void GiveBack() => _ = Trim(0);
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int Trim(nuint pad);
+
     [LibraryImport("libc", EntryPoint = "mallopt")]
     private static partial int Set(int parameter, int value);
 

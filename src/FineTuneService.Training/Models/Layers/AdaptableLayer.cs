@@ -1,3 +1,4 @@
+using FineTuneService.Training.Native;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -58,6 +59,7 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
         weight?.Dispose();
         (Quantized, ComputeType) = (matrix, computeType);
         register_module("quantized", matrix);
+        HostMemory.GiveBack(); // Kept, the matrices that were read would add up to the whole model.
     }
 
     /// <summary>A stored weight as <c>[out, in]</c>.</summary>

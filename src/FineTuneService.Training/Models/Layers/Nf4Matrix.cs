@@ -15,8 +15,8 @@ public sealed class Nf4Matrix : Module
     // Names of bitsandbytes, buffers here: they move with the model and are no parameters.
     private const string Packed = "packed", Absmax = "absmax", NestedAbsmax = "nested_absmax", Pairs = "pairs", NestedQuantMap = "nested_quant_map";
 
-    /// <summary>Elements that are quantised at a time, so that what is needed besides stays small.</summary>
-    private const long Chunk = 1 << 22;
+    /// <summary>Elements that are packed or unpacked at a time, so that what is needed besides stays small: in a processor's cache, at best.</summary>
+    private const long Chunk = 1 << 20;
 
     internal Nf4Matrix(long[] shape, Tensor packed, Tensor absmax, Tensor? nestedAbsmax = null, float nestedOffset = 0) : base(nameof(Nf4Matrix))
     {
@@ -92,13 +92,22 @@ public sealed class Nf4Matrix : Module
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        var values = get_buffer(Pairs)!.index_select(0, get_buffer(Packed)!.to(ScalarType.Int32)).view(-1); // f32
-        var magnitudes = Magnitudes();
-        if (Count % BlockSize == 0)
-            values.view(-1, BlockSize).mul_(magnitudes.unsqueeze(1));
-        else
-            values = values.narrow(0, 0, Count).mul_(magnitudes.repeat_interleave(BlockSize).narrow(0, 0, Count));
-        return values.view(Shape).to(type).MoveToOuterDisposeScope();
+        Tensor packed = get_buffer(Packed)!, pairs = get_buffer(Pairs)!, magnitudes = Magnitudes();
+        var values = empty(Count, type, Device);
+        for (long start = 0; start < Count; start += Chunk)
+        {
+            using var inner = NewDisposeScope();
+            var length = Math.Min(Chunk, Count - start);
+            var blocks = (length + BlockSize - 1) / BlockSize;
+            var chunk = pairs.index_select(0, packed.narrow(0, start / 2, (length + 1) / 2).to(ScalarType.Int32)).view(-1); // f32
+            var scales = magnitudes.narrow(0, start / BlockSize, blocks);
+            if (length % BlockSize == 0)
+                chunk.view(-1, BlockSize).mul_(scales.unsqueeze(1));
+            else
+                chunk = chunk.narrow(0, 0, length).mul_(scales.repeat_interleave(BlockSize).narrow(0, 0, length));
+            values.narrow(0, start, length).copy_(chunk);
+        }
+        return values.view(Shape).MoveToOuterDisposeScope();
     }
 
     private Tensor Magnitudes()
