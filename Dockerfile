@@ -31,6 +31,9 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/app/healthchec
 USER $APP_UID
 
 FROM host AS worker
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends openmpi-bin && rm -rf /var/lib/apt/lists/*
+USER $APP_UID
 ENTRYPOINT ["/app/Worker/FineTuneService.Worker"]
 
 FROM host AS api

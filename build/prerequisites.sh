@@ -95,6 +95,14 @@ need_postgres() {
     (($(postgres_version) >= 15)) || fail "PostgreSQL 15 or newer is still missing"
 }
 
+# For runs that several processes share.
+need_mpi() {
+    command -v mpirun >/dev/null && return
+    apt_refresh "Open MPI"
+    say "installing Open MPI (package openmpi-bin)"
+    apt_install openmpi-bin
+}
+
 need_prerequisites() {
     [[ $(uname -sm) == "Linux x86_64" ]] || fail "the native libraries of TorchSharp are for Linux on x86-64; this is $(uname -sm)"
     need_dotnet

@@ -10,13 +10,14 @@ internal static class DeviceOption
 {
     public static Option<string?> Create() => new("--device") { Description = "cpu, cuda or cuda:N. Default: the first GPU, else the CPU." };
 
+    /// <param name="rank">Of several processes each takes the device of its number.</param>
     /// <exception cref="FaultException">When there is no such device.</exception>
-    public static Device Choose(string? name)
+    public static Device Choose(string? name, int rank = 0)
     {
-        var wanted = name ?? (cuda_is_available() ? "cuda:0" : "cpu");
+        var wanted = name ?? (cuda_is_available() ? "cuda" : "cpu");
         if (wanted == "cpu")
             return CPU;
-        var index = wanted == "cuda" ? 0 : wanted.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(wanted[5..], out var number) ? number : -1;
+        var index = wanted == "cuda" ? rank : wanted.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(wanted[5..], out var number) ? number : -1;
         if (index < 0 || !cuda_is_available() || index >= cuda.device_count())
             throw new FaultException("--device", wanted, "There is no such device here.", cuda_is_available() ? $"Choose cpu or cuda:0 to cuda:{cuda.device_count() - 1}." : "Choose cpu.");
         return device(DeviceType.CUDA, index);

@@ -1,28 +1,49 @@
 using System.CommandLine;
 using FineTuneService.Contracts;
 using FineTuneService.Training;
+using FineTuneService.Training.Distributed;
 
 namespace FineTuneService.Cli;
 
 /// <summary><c>finetune train RUN</c>: trains what RUN/job.json describes, or continues it from its newest checkpoint.</summary>
 internal static class TrainCommand
 {
+    private const string Supervised = "--supervised", Progress = "--progress";
+
     public static Command Create()
     {
         var run = Verb.Folder("run", "Folder of the run: it holds job.json, and gets events.jsonl and checkpoints/.");
-        var supervised = new Option<bool>("--supervised") { Description = "Stop on the line 'stop' of standard input, and die when that input ends." };
+        var supervised = new Option<bool>(Supervised) { Description = "Stop on the line 'stop' of standard input, and die when that input ends." };
+        var progress = new Option<bool>(Progress) { Description = "Show how training goes also under a supervisor." };
         var attempt = new Option<int?>("--attempt") { Description = "Number of this attempt. Default: one more than the last in the log." };
         var device = DeviceOption.Create();
-        var command = new Command("train", "Train a run, or continue it.") { run, supervised, attempt, device };
+        var command = new Command("train", "Train a run, or continue it.") { run, supervised, progress, attempt, device };
         command.SetAction(parsed => Verb.Run(() => Train(
-            new RunFolder(parsed.GetRequiredValue(run).FullName), parsed.GetValue(supervised), parsed.GetValue(attempt), parsed.GetValue(device))));
+            new RunFolder(parsed.GetRequiredValue(run).FullName), parsed.GetValue(supervised), parsed.GetValue(progress), parsed.GetValue(attempt), parsed.GetValue(device))));
         return command;
     }
 
-    private static int Train(RunFolder folder, bool supervised, int? attempt, string? device)
+    private static int Train(RunFolder folder, bool supervised, bool progress, int? attempt, string? device)
     {
         if (!Directory.Exists(folder.Path))
             throw new FaultException(folder.Path, null, "There is no such folder.", "Make it, and put a job.json into it (samples/jobs has some to copy).");
+        if (!Ranks.AreHere && Devices(folder) is > 1 and var devices)
+        {
+            using var supervision = new Supervision(supervised);
+            var arguments = Environment.GetCommandLineArgs()[1..];
+            return MpiLaunch.Run(devices, supervised ? arguments : [.. arguments, Supervised, Progress], supervision.Stop);
+        }
+        var ranks = Ranks.Join();
+        var exitCode = ranks.IsFirst ? Lead(folder, supervised, progress || !supervised, attempt, device, ranks) : Follow(folder, device, ranks);
+        if (exitCode is TrainerExit.Succeeded or TrainerExit.Stopped)
+            ranks.Finish();
+        else
+            ranks.Abort(exitCode);
+        return exitCode;
+    }
+
+    private static int Lead(RunFolder folder, bool supervised, bool progress, int? attempt, string? device, Ranks ranks)
+    {
         using var held = TryLock(folder.Lock);
         if (held is null)
         {
@@ -31,11 +52,11 @@ internal static class TrainCommand
         }
         using var supervision = new Supervision(supervised);
         using var log = new EventLog(folder.Events, attempt, TimeProvider.System);
-        if (!supervised)
+        if (progress)
             log.Written += new ProgressDisplay(Console.Out, live: !Console.IsOutputRedirected).Show;
         try
         {
-            using var run = TrainingRun.Prepare(folder, DeviceOption.Choose(device), log.Append, TimeProvider.System);
+            using var run = ranks.FirstAlone(() => TrainingRun.Prepare(folder, DeviceOption.Choose(device, ranks.Rank), log.Append, TimeProvider.System, ranks));
             return run.Trainer.Train(supervision.Stop) ? TrainerExit.Succeeded : TrainerExit.Stopped;
         }
         catch (FaultException error)
@@ -49,6 +70,37 @@ internal static class TrainCommand
             log.Append(new RunFailed { Reason = $"{error.GetType().Name}: {error.Message}", Faults = [] });
             Console.Error.WriteLine(error);
             return TrainerExit.Crashed;
+        }
+    }
+
+    /// <summary>Computes its share; rank 0 does all else.</summary>
+    private static int Follow(RunFolder folder, string? device, Ranks ranks)
+    {
+        using var supervision = new Supervision(supervised: false);
+        try
+        {
+            using var run = ranks.FirstAlone(() => TrainingRun.Prepare(folder, DeviceOption.Choose(device, ranks.Rank), _ => { }, TimeProvider.System, ranks));
+            run.Trainer.Train(supervision.Stop);
+            return TrainerExit.Succeeded;
+        }
+        catch (Exception error)
+        {
+            Console.Error.WriteLine($"rank {ranks.Rank}: {error}");
+            supervision.Stop.WaitHandle.WaitOne(TimeSpan.FromSeconds(5)); // What troubles one mostly troubles all: then rank 0 tells it, and ends this process.
+            return TrainerExit.Crashed;
+        }
+    }
+
+    /// <summary>1 also where the specification has faults: it is read again by the run, which tells them.</summary>
+    private static int Devices(RunFolder folder)
+    {
+        try
+        {
+            return File.Exists(folder.Job) ? JobSpecReader.Read(File.ReadAllBytes(folder.Job)).Devices : 1;
+        }
+        catch (FaultException)
+        {
+            return 1;
         }
     }
 

@@ -33,6 +33,10 @@ public sealed record JobSpec
 
     public TrainingArguments Training { get; init; } = new();
 
+    /// <summary>Processes on one machine that share every step, each with a device of its own (data parallelism); a step then sees that many times <c>per_device_train_batch_size</c>.</summary>
+    [Range(1, 64)]
+    public int Devices { get; init; } = 1;
+
     /// <summary>Up to 16 pairs of your own, echoed back; keys up to 64 characters, values up to 512.</summary>
     [MaxLength(16)]
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }

@@ -1,6 +1,7 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Tokenization;
 using static TorchSharp.torch;
 
@@ -42,6 +43,7 @@ public abstract class Classifier : IDisposable
     public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) =>
         [.. inputs.Chunk(BatchSize).SelectMany(batch =>
         {
+            HostMemory.Collect();
             using var _ = inference_mode();
             using var scope = NewDisposeScope();
             return Predict(batch);

@@ -1,5 +1,3 @@
-using FineTuneService.Training.Data;
-
 namespace FineTuneService.Training;
 
 /// <summary>How fast training goes: since the last reading for the log, and on the whole for the time left. Evaluation and sample texts do not count.</summary>
@@ -14,10 +12,10 @@ internal sealed class Pace
 
     private TimeSpan Excluded { get; set; }
 
-    public void Count(IReadOnlyList<Batch> microBatches)
+    public void Count(long rows, long tokens)
     {
-        _rows += microBatches.Sum(batch => batch.Rows);
-        _tokens += microBatches.Sum(batch => batch.Tokens);
+        _rows += rows;
+        _tokens += tokens;
         _steps++;
     }
 

@@ -3,6 +3,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Native;
@@ -24,6 +25,7 @@ public sealed record TrainerParts(
     IReadOnlyList<TrainerCallback> Callbacks,
     SampleTexts? Samples,
     Device Device,
+    Ranks Ranks,
     Action<TrainingEvent> Emit,
     TimeProvider Clock);
 
@@ -34,7 +36,7 @@ public sealed record TrainerParts(
 public sealed class Trainer(TrainerParts parts)
 {
     private readonly TrainerControl _control = new(parts.Emit);
-    private readonly TrainingStep _trainingStep = new(parts.Model, parts.Task.Loss, parts.Optimizer, parts.Arguments.MaxGradNorm);
+    private readonly TrainingStep _trainingStep = new(parts.Model, parts.Task.Loss, parts.Optimizer, parts.Arguments.MaxGradNorm, parts.Ranks);
     private TrainerState _state = new();
     private Pace _pace = new();
 
@@ -62,24 +64,25 @@ public sealed class Trainer(TrainerParts parts)
         foreach (var microBatches in StepsAndOneMore())
         {
             var step = _state.GlobalStep;
+            if (step != resumedAt && Plan.EvaluationIsDue(step))
+                Evaluate();
+            var (stops, isEnough) = Agree(stop.IsCancellationRequested, _control.ShouldTrainingStop);
             if (step != resumedAt)
             {
-                if (Plan.EvaluationIsDue(step))
-                    Evaluate();
-                var ends = step == Plan.TotalSteps || _control.ShouldTrainingStop;
-                if (Plan.SaveIsDue(step) || ends || (stop.IsCancellationRequested && step > 0))
+                var ends = step == Plan.TotalSteps || isEnough;
+                if (Plan.SaveIsDue(step) || ends || (stops && step > 0))
                     Save(final: ends, sinceLog);
                 if (ends)
                     return Finish();
             }
             if (step == Plan.TotalSteps)
                 return Finish();
-            if (stop.IsCancellationRequested)
+            if (stops)
                 return Stopped();
 
             using var scope = NewDisposeScope();
             // Seeded per step, the noise of dropout is a function of seed and step: nothing to save, on any device.
-            manual_seed(unchecked((Arguments.Seed * 1_000_003) + step));
+            manual_seed(unchecked((Arguments.Seed * 1_000_003) + step + ((long)parts.Ranks.Rank << 40)));
             var learningRate = Plan.LearningRate(step);
             var means = _trainingStep.Run([.. microBatches!.Select(batch => batch.To(parts.Device))], learningRate);
             sinceLog.Add(means);
@@ -87,9 +90,10 @@ public sealed class Trainer(TrainerParts parts)
             _state.GlobalStep++;
             _state.Resume.StepsSinceLog++;
             _state.Epoch = Plan.Epoch(_state.GlobalStep);
-            _state.NumInputTokensSeen += microBatches!.Sum(batch => batch.Tokens);
+            var seen = parts.Ranks.AddUp(microBatches!.Sum(batch => batch.Rows), microBatches!.Sum(batch => batch.Tokens));
+            _state.NumInputTokensSeen += (long)seen[1];
             _state.Resume.EvaluatedHere = null;
-            _pace.Count(microBatches!);
+            _pace.Count((long)seen[0], (long)seen[1]);
             foreach (var batch in microBatches!)
                 batch.Dispose();
             if (Plan.LogIsDue(_state.GlobalStep))
@@ -101,9 +105,16 @@ public sealed class Trainer(TrainerParts parts)
         throw new UnreachableException();
     }
 
+    /// <summary>What one process wishes, all do, at the same step.</summary>
+    private (bool Stops, bool IsEnough) Agree(bool stops, bool isEnough)
+    {
+        var wishes = parts.Ranks.AddUp(stops ? 1 : 0, isEnough ? 1 : 0);
+        return (wishes[0] > 0, wishes[1] > 0);
+    }
+
     /// <summary>The remaining steps' micro-batches, and null once more, for what is due after the last.</summary>
     private IEnumerable<IReadOnlyList<Batch>?> StepsAndOneMore() =>
-        DataLoader.TrainingSteps(parts.Task.Train, Arguments, Plan, _state.GlobalStep).Append<IReadOnlyList<Batch>?>(null);
+        DataLoader.TrainingSteps(parts.Task.Train, Arguments, Plan, _state.GlobalStep, parts.Ranks).Append<IReadOnlyList<Batch>?>(null);
 
     /// <returns>The step of the checkpoint that training continues from, or null.</returns>
     private int? Resume()
@@ -153,7 +164,7 @@ public sealed class Trainer(TrainerParts parts)
 
     private void Evaluate()
     {
-        if (parts.Task.Validation is not { } validation)
+        if (parts.Task.Validation is not { } validation || !parts.Ranks.IsFirst)
             return;
         var scores = Score(validation, "eval_");
         _state.Resume.EvaluatedHere = new(scores.Metrics);
@@ -178,6 +189,8 @@ public sealed class Trainer(TrainerParts parts)
 
     private void Save(bool final, MetricSums sinceLog)
     {
+        if (!parts.Ranks.IsFirst)
+            return;
         var step = _state.GlobalStep;
         _state.Resume.SumsSinceLog = sinceLog.Read();
         var best = IsBest();
@@ -212,6 +225,8 @@ public sealed class Trainer(TrainerParts parts)
     /// <summary>Scores the test split with the weights that are the result, and closes the log.</summary>
     private bool Finish()
     {
+        if (!parts.Ranks.IsFirst)
+            return true;
         if (Arguments.LoadBestModelAtEnd && _state.BestGlobalStep is { } best && best != _state.GlobalStep)
             parts.Checkpoint.LoadWeights(best);
         var metrics = new Dictionary<string, double>(_state.Resume.EvaluatedHere ?? []);

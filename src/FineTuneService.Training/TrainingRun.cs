@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
@@ -23,8 +24,9 @@ public sealed class TrainingRun : IDisposable
     public Trainer Trainer { get; }
 
     /// <exception cref="FaultException">When specification, model, tokenizer or data have faults; no device time was used.</exception>
-    public static TrainingRun Prepare(RunFolder folder, Device device, Action<TrainingEvent> emit, TimeProvider clock)
+    public static TrainingRun Prepare(RunFolder folder, Device device, Action<TrainingEvent> emit, TimeProvider clock, Ranks? ranks = null)
     {
+        ranks ??= Ranks.Alone;
         if (!File.Exists(folder.Job))
             throw new FaultException(folder.Job, null, "There is no job.json in the run's folder.", "Put one there (samples/jobs has some to copy).");
         var spec = InFolder(JobSpecReader.Read(File.ReadAllBytes(folder.Job)), folder.Path);
@@ -56,8 +58,10 @@ public sealed class TrainingRun : IDisposable
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
         var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)], verification, ModelCard.For(spec, taskConfig.Head));
         var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
+        // Several processes divide among them what one would accumulate.
+        var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };
         var trainer = new Trainer(new(
-            model, task, spec.Training, new StepPlan(spec.Training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(spec.Training)], samples, device, emit, clock));
+            model, task, training, new StepPlan(training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training)], samples, device, ranks, emit, clock));
         return new(trainer, model, optimizer);
     }
 

@@ -16,6 +16,9 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
     /// <summary>Log-probability that the base model gives to each row of the inputs, <c>[rows]</c>; null where the loss knows no reference.</summary>
     public Tensor? ReferenceLogProbabilities { get; init; }
 
+    /// <summary>Stands in where a process has no micro-batch of its own: all that is computed of it counts for nothing.</summary>
+    public bool IsIdle { get; init; }
+
     /// <summary>This batch on <paramref name="device"/>; itself when it is there already.</summary>
     public Batch To(Device device) => Labels.device == device
         ? this

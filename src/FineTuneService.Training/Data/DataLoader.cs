@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Distributed;
 
 namespace FineTuneService.Training.Data;
 
@@ -8,9 +9,9 @@ public static class DataLoader
 {
     private const int Prefetched = 4;
 
-    /// <summary>The micro-batches of each optimizer step from <paramref name="firstStep"/> to the end of the plan, over all epochs.</summary>
-    public static IEnumerable<IReadOnlyList<Batch>> TrainingSteps(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep) =>
-        Prefetch(StepRows(rows.Count, arguments, plan, firstStep).Select(step => (IReadOnlyList<Batch>)[.. step.Rows.Select(batch => rows.Collate(batch, step.Epoch))]));
+    /// <summary>The micro-batches of each optimizer step from <paramref name="firstStep"/> to the end of the plan, over all epochs; of several processes' each gets its share.</summary>
+    public static IEnumerable<IReadOnlyList<Batch>> TrainingSteps(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep, Ranks? ranks = null) =>
+        Prefetch(StepRows(rows.Count, arguments, plan, firstStep).Select(step => Share(rows, step.Epoch, [.. step.Rows], ranks ?? Ranks.Alone)));
 
     /// <summary>All rows in their order.</summary>
     public static IEnumerable<Batch> Sequential(ExampleSet rows, int batchSize) =>
@@ -30,6 +31,12 @@ public static class DataLoader
             var ofThisEpoch = order;
             yield return (epoch, Enumerable.Range(first, last - first).Select(index => ofThisEpoch.Skip(index * batch).Take(batch).ToArray()));
         }
+    }
+
+    private static Batch[] Share(ExampleSet rows, int epoch, int[][] batches, Ranks ranks)
+    {
+        Batch[] own = [.. batches.Where((_, index) => index % ranks.Count == ranks.Rank).Select(batch => rows.Collate(batch, epoch))];
+        return own.Length > 0 ? own : [rows.Collate(batches[0], epoch) with { Rows = 0, Tokens = 0, Targets = 0, IsIdle = true }];
     }
 
     private static IEnumerable<T> Prefetch<T>(IEnumerable<T> source)

@@ -4,6 +4,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.ChatTemplates;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Tokenization;
 using static TorchSharp.torch;
 
@@ -111,6 +112,7 @@ public sealed class TextGenerator : IDisposable
                     pieces = [.. rows.Select((row, i) => row.Step(logits[i], continuation.Texts[i])).OfType<GeneratedPiece>()];
                 }
                 continuation.Append([.. rows.Select(row => row.LastToken)]);
+                HostMemory.Collect();
                 foreach (var piece in pieces)
                     yield return piece;
             }

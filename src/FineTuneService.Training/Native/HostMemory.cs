@@ -13,6 +13,9 @@ public static partial class HostMemory
 
     private const long BytesBetweenCollections = 64 << 20;
 
+    /// <summary>Only a process that has begun anew works for one model, in one thread.</summary>
+    private static bool IsOurs { get; } = Environment.GetEnvironmentVariable(Tunables) == Settings;
+
     private static long CollectedAt { get; set; }
 
     private static int Collections { get; set; }
@@ -57,7 +60,7 @@ public static partial class HostMemory
     public static void Collect()
     {
         var allocated = GC.GetTotalAllocatedBytes();
-        if (allocated - CollectedAt < BytesBetweenCollections)
+        if (!IsOurs || allocated - CollectedAt < BytesBetweenCollections)
             return;
         CollectedAt = allocated;
         GC.Collect(++Collections % 16 == 0 ? GC.MaxGeneration : 1, GCCollectionMode.Forced, blocking: true);

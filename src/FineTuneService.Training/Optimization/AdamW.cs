@@ -35,6 +35,9 @@ public sealed class AdamW : IDisposable
             tensor.copy_(read(name));
     }
 
+    /// <summary>Of every trained parameter that took part, in a fixed order.</summary>
+    public IEnumerable<Tensor> Gradients => from slot in _slots where slot.Gradient is not null select slot.Gradient;
+
     /// <summary>After each backward pass: adds the gradients up in the precision of training.</summary>
     public void Collect()
     {

@@ -1,39 +1,45 @@
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Optimization;
 
-/// <summary>One optimizer step over one or more micro-batches, equal to the step of one big batch.</summary>
+/// <summary>One optimizer step over one or more micro-batches, of one process or of several together, equal to the step of one big batch.</summary>
 /// <param name="loss">The task's: one forward pass over a batch.</param>
-public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, AdamW optimizer, double maxGradNorm)
+public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, AdamW optimizer, double maxGradNorm, Ranks? ranks = null)
 {
+    private readonly Ranks _ranks = ranks ?? Ranks.Alone;
+
     public const string Loss = "loss", GradNorm = "grad_norm";
 
     /// <returns>Means over all targets: <c>loss</c>, what the task logs besides, and <c>grad_norm</c> before clipping. Scalars that have not been waited for.</returns>
     public IReadOnlyDictionary<string, Tensor> Run(IReadOnlyList<Batch> microBatches, double learningRate)
     {
         var means = Accumulate(microBatches);
+        _ranks.AddUp([.. optimizer.Gradients, .. from mean in means orderby mean.Key select mean.Value]);
         means[GradNorm] = optimizer.Step(learningRate, maxGradNorm);
         return means;
     }
 
-    /// <summary>Forward and backward only: leaves the gradients of the mean loss in the parameters.</summary>
+    /// <summary>Forward and backward only: leaves this process's share of the mean loss's gradients in the parameters.</summary>
     public Dictionary<string, Tensor> Accumulate(IReadOnlyList<Batch> microBatches)
     {
-        var targets = microBatches.Sum(batch => batch.Targets);
+        var targets = _ranks.AddUp(microBatches.Sum(batch => batch.Targets))[0];
         var means = new Dictionary<string, Tensor>();
         foreach (var batch in microBatches)
         {
             using var scope = NewDisposeScope();
             var sums = loss(model, batch);
-            var mean = sums.Sum / targets;
+            var mean = Share(sums.Sum);
             mean.backward();
             optimizer.Collect();
             Add(Loss, mean.detach());
             foreach (var (name, sum) in sums.Metrics)
-                Add(name, sum.detach() / targets);
+                Add(name, Share(sum.detach()));
+
+            Tensor Share(Tensor sum) => batch.IsIdle ? sum * 0.0 : sum / targets;
         }
         return means;
 

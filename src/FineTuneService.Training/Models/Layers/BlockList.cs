@@ -27,8 +27,13 @@ public sealed class BlockList<T>(params T[] blocks) : ModuleList<T>(blocks), ICh
     public Tensor Run(Tensor hidden, Tensor? shared, Func<T, Tensor, Tensor?, Tensor> call)
     {
         var recompute = GradientCheckpointing && is_grad_enabled();
+        var result = hidden;
         foreach (var block in this)
-            hidden = recompute ? Recomputed.Of(hidden, shared, (input, also) => call(block, input, also)) : call(block, hidden, shared);
-        return hidden;
+        {
+            // What nobody needs for a gradient is gone when its block is done.
+            using var scope = NewDisposeScope();
+            result = (recompute ? Recomputed.Of(result, shared, (input, also) => call(block, input, also)) : call(block, result, shared)).MoveToOuterDisposeScope();
+        }
+        return result;
     }
 }
