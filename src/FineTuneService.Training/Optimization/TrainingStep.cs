@@ -7,7 +7,7 @@ namespace FineTuneService.Training.Optimization;
 
 /// <summary>One optimizer step over one or more micro-batches, equal to the step of one big batch.</summary>
 /// <param name="loss">The task's: one forward pass over a batch.</param>
-public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, AdamW optimizer, double maxGradNorm)
+public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, Optimizer optimizer, double maxGradNorm)
 {
     public const string Loss = "loss", GradNorm = "grad_norm";
 
@@ -29,7 +29,7 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
             using var scope = NewDisposeScope();
             var sums = loss(model, batch);
             var mean = sums.Sum / targets;
-            mean.backward();
+            (optimizer.Scale is { } scale ? mean * scale.Value : mean).backward();
             optimizer.Collect();
             Add(Loss, mean.detach());
             foreach (var (name, sum) in sums.Metrics)
