@@ -105,7 +105,10 @@ public sealed record TrainingArguments
 
     // Precision and memory
 
-    /// <summary>In what the model computes; weights are trained and stored in fp32, and losses taken in it. <c>bf16</c> pays on GPUs since Ampere and CPUs with AVX512-BF16 or AMX; <c>fp16</c>, whose loss is scaled so that small gradients survive, on older GPUs.</summary>
+    /// <summary>
+    /// In what the model computes; weights are trained and stored in fp32, and losses taken in it. <c>bf16</c> pays on GPUs since Ampere and CPUs with AVX512-BF16 or AMX,
+    /// <c>fp16</c> on older GPUs: its loss is scaled, so that small gradients survive, and a step that overflows is skipped.
+    /// </summary>
     public MixedPrecision MixedPrecision { get; init; }
 
     /// <summary>Keep of each block of the model its input only, and compute the rest again for the gradient: much less memory, about a third more time.</summary>

@@ -1,5 +1,4 @@
 using FineTuneService.Training.Models;
-using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Optimization;

@@ -185,6 +185,9 @@ public sealed class OptimizerTests : IDisposable
 
         Assert.Equal("/method/freeze/layers", Fault(Config(new() { Layers = 3 })).Pointer);
         Assert.Equal("/method/freeze", Fault(Config(new() { AllButHead = true })).Pointer); // tied: the table of words is the head
+        var faults = new FaultList();
+        Config(new() { Layers = 3 }).CheckModel(model.Config, [new("model.layers.1.mlp.up_proj", [64, 32], false, false)], ModelHead.CausalLm, faults);
+        Assert.Equal("The model has 2 blocks.", Assert.Single(faults.All).Message);
 
         Fault Fault(FullFineTuningConfig config) => Assert.Single(Assert.Throws<FaultException>(() => config.Prepare(model, ModelHead.CausalLm, LanguageFixtures.TinyLlama, seed: 1)).Faults);
     }
