@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 
 namespace FineTuneService.Contracts;
 
@@ -42,13 +43,31 @@ public sealed record TrainingArguments
     [Range(0.0, 1.0, MinimumIsExclusive = true)]
     public Auto<double> LearningRate { get; init; } = 5e-5;
 
+    /// <summary>The first steps of all but <c>constant</c> and <c>reduce_lr_on_plateau</c> warm up; the latter goes by <see cref="MetricForBestModel"/>, at each evaluation.</summary>
     public LearningRateSchedule LrSchedulerType { get; init; } = LearningRateSchedule.Linear;
+
+    /// <summary>What the schedule can be told besides.</summary>
+    public LearningRateOptions? LrSchedulerKwargs { get; init; }
 
     /// <summary>Steps of linear warm-up from 0; below 1, a share of all steps. <c>warmup_ratio</c> is understood as well.</summary>
     [Range(0.0, int.MaxValue)]
     public double WarmupSteps { get; init; }
 
     // Optimizer
+
+    /// <summary>
+    /// <c>adamw_torch_fused</c> and <c>adamw_hf</c> are other names of <c>adamw_torch</c>, <c>adamw_bnb_8bit</c> and <c>paged_adamw_8bit</c> of <c>adamw_8bit</c>, which keeps its state in 8 bits.
+    /// <c>adafactor</c> keeps little more than a row and a column of a matrix, and leaves the rate to the schedule (transformers' <c>relative_step=False</c>, <c>scale_parameter=False</c>).
+    /// </summary>
+    public OptimizerName Optim { get; init; }
+
+    /// <summary>Of <c>sgd</c>: <c>momentum=0.9,dampening=0,nesterov=true</c>, any of them.</summary>
+    [Length(1, 200)]
+    public string? OptimArgs { get; init; }
+
+    /// <summary>The learning rate of each block as a share of that of the block above it; the head has the rate itself, the embeddings the lowest. 1: all alike.</summary>
+    [Range(0.0, 1.0, MinimumIsExclusive = true)]
+    public double LayerwiseLrDecay { get; init; } = 1;
 
     /// <summary>Decoupled weight decay, on matrices only: biases and norms are spared.</summary>
     [Range(0.0, 1.0)]
@@ -67,9 +86,29 @@ public sealed record TrainingArguments
     [Range(0.0, 1e9)]
     public double MaxGradNorm { get; init; } = 1.0;
 
+    /// <summary>
+    /// Decay of an average of the weights over the steps, such as 0.999: w̄ ← decay · w̄ + (1 − decay) · w. The average is what is evaluated and what checkpoints hold as the model.
+    /// Default: none.
+    /// </summary>
+    [Range(0.0, 1.0, MinimumIsExclusive = true, MaximumIsExclusive = true)]
+    public double? EmaDecay { get; init; }
+
+    // Regularisation
+
+    /// <summary>Share of a label that is spread over all classes, in training only: an evaluation's loss is without it. Hugging Face smooths that too.</summary>
+    [Range(0.0, 1.0, MaximumIsExclusive = true)]
+    public double LabelSmoothingFactor { get; init; }
+
+    /// <summary>NEFTune (arXiv:2310.05914): noise on the embeddings while training, uniform within ± alpha / √(length · width). Default: none.</summary>
+    [Range(0.0, 1000.0, MinimumIsExclusive = true)]
+    public double? NeftuneNoiseAlpha { get; init; }
+
     // Precision and memory
 
-    /// <summary>In what the model computes; weights are trained and stored in fp32, and losses taken in it. <c>bf16</c> pays on GPUs since Ampere and CPUs with AVX512-BF16 or AMX.</summary>
+    /// <summary>
+    /// In what the model computes; weights are trained and stored in fp32, and losses taken in it. <c>bf16</c> pays on GPUs since Ampere and CPUs with AVX512-BF16 or AMX,
+    /// <c>fp16</c> on older GPUs: its loss is scaled, so that small gradients survive, and a step that overflows is skipped.
+    /// </summary>
     public MixedPrecision MixedPrecision { get; init; }
 
     /// <summary>Keep of each block of the model its input only, and compute the rest again for the gradient: much less memory, about a third more time.</summary>
@@ -144,9 +183,25 @@ public sealed record TrainingArguments
     public bool DataloaderDropLast { get; init; }
 }
 
-public enum LearningRateSchedule { Linear, Cosine, Constant, ConstantWithWarmup }
+public enum OptimizerName
+{
+    AdamwTorch,
+    AdamwTorchFused,
+    AdamwHf,
+    Sgd,
+    Adafactor,
 
-public enum MixedPrecision { No, Bf16 }
+    [JsonStringEnumMemberName("adamw_8bit")]
+    Adamw8bit,
+
+    [JsonStringEnumMemberName("adamw_bnb_8bit")]
+    AdamwBnb8bit,
+
+    [JsonStringEnumMemberName("paged_adamw_8bit")]
+    PagedAdamw8bit,
+}
+
+public enum MixedPrecision { No, Bf16, Fp16 }
 
 public enum IntervalStrategy { No, Steps, Epoch }
 

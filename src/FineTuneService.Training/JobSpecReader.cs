@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Optimization;
 
 namespace FineTuneService.Training;
 
@@ -18,10 +19,10 @@ public static class JobSpecReader
 
     private static readonly Dictionary<string, (string Message, string Remedy)> Refused = new[]
     {
-        "adafactor", "auto_find_batch_size", "average_tokens_across_devices", "bf16_full_eval", "data_collator", "dataloader_num_workers", "dataloader_pin_memory",
+        "auto_find_batch_size", "average_tokens_across_devices", "bf16_full_eval", "data_collator", "dataloader_num_workers", "dataloader_pin_memory",
         "ddp_find_unused_parameters", "deepspeed", "do_eval", "do_predict", "do_train", "eval_accumulation_steps", "eval_delay", "fp16_full_eval", "fsdp", "full_determinism",
-        "gradient_checkpointing_kwargs", "hub_model_id", "hub_token", "label_names", "label_smoothing_factor", "logging_dir", "logging_nan_inf_filter",
-        "logging_strategy", "lr_scheduler_kwargs", "neftune_noise_alpha", "no_cuda", "optim", "optim_args", "output_dir", "parallelism_config", "push_to_hub", "remove_unused_columns",
+        "gradient_checkpointing_kwargs", "hub_model_id", "hub_token", "label_names", "logging_dir", "logging_nan_inf_filter",
+        "logging_strategy", "no_cuda", "output_dir", "parallelism_config", "push_to_hub", "remove_unused_columns",
         "report_to", "restore_callback_states_from_checkpoint", "resume_from_checkpoint", "run_name", "save_on_each_node", "save_only_model", "save_safetensors", "tf32",
         "torch_compile", "use_cpu", "use_liger_kernel",
     }.ToDictionary(name => $"/training/{name}", _ => ("transformers' Trainer has this argument; this service does not support it.", "Leave it out."));
@@ -32,7 +33,9 @@ public static class JobSpecReader
             "Grouping rows by length is not supported; batches are padded to their own longest row in any case.",
             "Leave it out, or set train_sampling_strategy to random or sequential.");
         Refused["/training/bf16"] = ("Mixed precision has one argument for its types.", "Set mixed_precision to bf16.");
-        Refused["/training/fp16"] = ("Half precision would need its loss scaled, which this service does not do.", "Set mixed_precision to bf16.");
+        Refused["/training/fp16"] = ("Mixed precision has one argument for its types.", "Set mixed_precision to fp16.");
+        Refused["/training/adafactor"] = ("The optimizer has one argument for its names.", "Set optim to adafactor.");
+        Refused["/training/lr_scheduler_kwargs/mode"] = ("Whether the metric should fall or rise is said once.", "Set greater_is_better.");
     }
 
     /// <exception cref="FaultException">With every fault of the document.</exception>
@@ -60,7 +63,7 @@ public static class JobSpecReader
         var training = sound?["training"].Deserialize<TrainingArguments>(Catalog.Json) ?? new();
         var hasValidation = sound?["dataset"]?["validation"] is not null || sound?["dataset"]?["validation_split"]?.GetValue<double>() is not 0.0;
         var given = sound?["training"] as JsonObject;
-        new Rules(faults, contract).Check(training, hasValidation, name => given?.ContainsKey(name) == true);
+        new Rules(faults, contract).Check(training, given?["lr_scheduler_kwargs"] as JsonObject, hasValidation, name => given?.ContainsKey(name) == true);
         if (sound?["metadata"].Deserialize<Dictionary<string, string>>() is { } metadata)
             CheckMetadata(metadata, faults);
         var isWhole = sound?["base_model"] is not null && sound["task"] is not null && sound["dataset"]?["train"] is not null;
@@ -79,7 +82,7 @@ public static class JobSpecReader
     /// <summary>What no field can say alone; the rules of transformers' <c>TrainingArguments.__post_init__</c> and <c>EarlyStoppingCallback</c>.</summary>
     private sealed class Rules(FaultList faults, JsonContract contract)
     {
-        public void Check(TrainingArguments training, bool hasValidation, Func<string, bool> isGiven)
+        public void Check(TrainingArguments training, JsonObject? options, bool hasValidation, Func<string, bool> isGiven)
         {
             if (At("warmup_steps").EndsWith("/warmup_ratio", StringComparison.Ordinal))
                 Require(training.WarmupSteps < 1, "warmup_steps", training.WarmupSteps, "A ratio is a share of all steps.", "Give a number from 0 to below 1, or a count as warmup_steps.");
@@ -89,6 +92,7 @@ public static class JobSpecReader
             WholeFromOne(training.EvalSteps ?? 1, "eval_steps");
 
             var evaluates = hasValidation && training.EvalStrategy != IntervalStrategy.No;
+            OptimizationRules.Check(training, options, evaluates, faults);
             Require(
                 evaluates || training.EarlyStoppingPatience is null, "early_stopping_patience", training.EarlyStoppingPatience,
                 "Early stopping needs evaluations.",

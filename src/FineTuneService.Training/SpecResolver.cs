@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Methods;
+using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training;
@@ -56,6 +57,7 @@ public sealed class SpecResolver
         var method = spec.Method ?? resolver.Choose<MethodConfig>("/method", new FullFineTuningConfig(), "Every weight is trained unless a method is named.");
         ((TrainingMethodConfig)method).Check(faults);
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
+        ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
         var resolved = spec with
         {
@@ -86,7 +88,7 @@ public sealed class SpecResolver
         if (training.MaxLength.Value > _facts.MaxPositions)
             _faults.Add(
                 "/training/max_length", training.MaxLength.Value, $"The model reads at most {_facts.MaxPositions} tokens.", $"Give at most {_facts.MaxPositions}, or auto.");
-        return training with
+        var resolved = training with
         {
             NumTrainEpochs = training.NumTrainEpochs.Value ?? Choose(
                 "/training/num_train_epochs", rows switch { < 1_000 => 10.0, < 10_000 => 5.0, _ => 3.0 },
@@ -102,6 +104,10 @@ public sealed class SpecResolver
                 "By method and size: 2e-4 for adapters; for all weights 3e-4 below 20 million, 5e-5 below 200 million or where the size is unknown, then 2e-5."),
             DataSeed = training.DataSeed ?? Choose("/training/data_seed", training.Seed, "The same as seed."),
         };
+        if (training.LrSchedulerType == LearningRateSchedule.Polynomial && (training.LrSchedulerKwargs?.LrEnd ?? LearningRates.UsualEnd) is var end)
+            _faults.Require(
+                end < resolved.LearningRate.Resolved, "/training/lr_scheduler_kwargs/lr_end", end, $"The rate is to fall to this, from {resolved.LearningRate}.", "Give less than learning_rate.");
+        return resolved;
     }
 
     private double LearningRate(MethodConfig method) => method is not FullFineTuningConfig ? 2e-4 : _facts.Parameters switch

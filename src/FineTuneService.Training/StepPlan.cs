@@ -38,8 +38,11 @@ public sealed record StepPlan
 
     public bool SaveIsDue(int step) => IsDue(_arguments.SaveStrategy, _saveSteps, step);
 
-    public double LearningRate(int step) =>
-        _arguments.LearningRate.Resolved * Optimization.LearningRates.Factor(_arguments.LrSchedulerType, step, WarmupSteps, TotalSteps);
+    public double LearningRate(int step)
+    {
+        var peak = _arguments.LearningRate.Resolved;
+        return peak * Optimization.LearningRates.Factor(_arguments.LrSchedulerType, step, WarmupSteps, TotalSteps, _arguments.LrSchedulerKwargs, peak);
+    }
 
     private bool IsDue(IntervalStrategy strategy, int every, int step) => step > 0 && strategy switch
     {

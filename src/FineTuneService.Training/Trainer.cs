@@ -19,7 +19,7 @@ public sealed record TrainerParts(
     TrainingTask Task,
     TrainingArguments Arguments,
     StepPlan Plan,
-    AdamW Optimizer,
+    Optimizer Optimizer,
     Checkpoint Checkpoint,
     CheckpointStore Store,
     IReadOnlyList<TrainerCallback> Callbacks,
@@ -83,7 +83,7 @@ public sealed class Trainer(TrainerParts parts)
             using var scope = NewDisposeScope();
             // Seeded per step, the noise of dropout is a function of seed and step: nothing to save, on any device.
             manual_seed(unchecked((Arguments.Seed * 1_000_003) + step + ((long)parts.Ranks.Rank << 40)));
-            var learningRate = Plan.LearningRate(step);
+            var learningRate = parts.Ranks.OfFirst(parts.Callbacks.Aggregate(Plan.LearningRate(step), (rate, callback) => callback.LearningRate(rate)));
             var means = _trainingStep.Run([.. microBatches!.Select(batch => batch.To(parts.Device))], learningRate);
             sinceLog.Add(means);
 
@@ -147,6 +147,8 @@ public sealed class Trainer(TrainerParts parts)
         var metrics = sinceLog.Read().ToDictionary(sum => sum.Key, sum => sum.Value / _state.Resume.StepsSinceLog);
         metrics["grad_norm"] = gradNorm.ToDouble(); // The last step's, as transformers logs it.
         metrics["learning_rate"] = learningRate;
+        foreach (var (name, value) in parts.Optimizer.Metrics)
+            metrics[name] = value;
         metrics["num_input_tokens_seen"] = _state.NumInputTokensSeen;
         if (!double.IsFinite(metrics["loss"]) || !double.IsFinite(metrics["grad_norm"]))
             throw new FaultException(
@@ -166,6 +168,7 @@ public sealed class Trainer(TrainerParts parts)
     {
         if (parts.Task.Validation is not { } validation || !parts.Ranks.IsFirst)
             return;
+        using var averaged = parts.Optimizer.Average?.Use();
         var scores = Score(validation, "eval_");
         _state.Resume.EvaluatedHere = new(scores.Metrics);
         _state.Log(scores.Metrics);
@@ -191,6 +194,7 @@ public sealed class Trainer(TrainerParts parts)
     {
         if (!parts.Ranks.IsFirst)
             return;
+        using var averaged = parts.Optimizer.Average?.Use();
         var step = _state.GlobalStep;
         _state.Resume.SumsSinceLog = sinceLog.Read();
         var best = IsBest();
@@ -217,8 +221,7 @@ public sealed class Trainer(TrainerParts parts)
     {
         if (_state.Resume.EvaluatedHere is null)
             return false;
-        if (!_state.Resume.EvaluatedHere.TryGetValue(MetricForBest, out var value))
-            throw new FaultException("/training/metric_for_best_model", MetricForBest, "The task has no such metric.", $"Choose one of: {string.Join(", ", _state.Resume.EvaluatedHere.Keys)}.");
+        var value = TrainerCallback.MetricOf(_state.Resume.EvaluatedHere, MetricForBest);
         return _state.BestMetric is not { } best || (Arguments.GreaterIsBetter == true ? value > best : value < best);
     }
 
@@ -227,6 +230,7 @@ public sealed class Trainer(TrainerParts parts)
     {
         if (!parts.Ranks.IsFirst)
             return true;
+        using var averaged = parts.Optimizer.Average?.Use();
         if (Arguments.LoadBestModelAtEnd && _state.BestGlobalStep is { } best && best != _state.GlobalStep)
             parts.Checkpoint.LoadWeights(best);
         var metrics = new Dictionary<string, double>(_state.Resume.EvaluatedHere ?? []);

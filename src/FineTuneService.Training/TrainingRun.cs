@@ -17,9 +17,9 @@ namespace FineTuneService.Training;
 public sealed class TrainingRun : IDisposable
 {
     private readonly PretrainedModel _model;
-    private readonly AdamW _optimizer;
+    private readonly Optimizer _optimizer;
 
-    private TrainingRun(Trainer trainer, PretrainedModel model, AdamW optimizer) => (Trainer, _model, _optimizer) = (trainer, model, optimizer);
+    private TrainingRun(Trainer trainer, PretrainedModel model, Optimizer optimizer) => (Trainer, _model, _optimizer) = (trainer, model, optimizer);
 
     public Trainer Trainer { get; }
 
@@ -50,11 +50,13 @@ public sealed class TrainingRun : IDisposable
         model.to(device);
         if (spec.Training.GradientCheckpointing)
             model.EnableGradientCheckpointing();
-        if (spec.Training.MixedPrecision == MixedPrecision.Bf16)
-            model.ComputeIn(ScalarType.BFloat16);
+        if (spec.Training.MixedPrecision != MixedPrecision.No)
+            model.ComputeIn(spec.Training.MixedPrecision == MixedPrecision.Bf16 ? ScalarType.BFloat16 : ScalarType.Float16, weights.HoldsFrozen);
+        if (spec.Training.NeftuneNoiseAlpha is { } alpha)
+            model.AddEmbeddingNoise(alpha);
         task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
 
-        var optimizer = new AdamW(model, spec.Training.WeightDecay, spec.Training.AdamBeta1, spec.Training.AdamBeta2, spec.Training.AdamEpsilon);
+        var optimizer = Optimizer.Create(model, spec.Training);
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
         var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)], verification, ModelCard.For(spec, taskConfig.Head));
         var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
@@ -102,6 +104,8 @@ public sealed class TrainingRun : IDisposable
 
     private static IEnumerable<TrainerCallback> Callbacks(TrainingArguments training)
     {
+        if (training.LrSchedulerType == LearningRateSchedule.ReduceLrOnPlateau)
+            yield return new ReduceLrOnPlateau(Trainer.MetricFor(training), training.GreaterIsBetter == true, training.LearningRate.Resolved, training.LrSchedulerKwargs ?? new());
         if (training.EarlyStoppingPatience is { } patience)
             yield return new EarlyStopping(Trainer.MetricFor(training), training.GreaterIsBetter == true, patience, training.EarlyStoppingThreshold);
     }

@@ -91,6 +91,23 @@ public sealed class JobSpecReaderTests
     [InlineData("""{"metric_for_best_model": "\ud800"}""", "/training/metric_for_best_model")]
     [InlineData("""{"metric_for_best_model": "a\u0000b"}""", "/training/metric_for_best_model")]
     [InlineData("""{"\ud800": 1}""", "/training")]
+    [InlineData("""{"adafactor": true}""", "/training/adafactor")]
+    [InlineData("""{"optim": "adamw"}""", "/training/optim")]
+    [InlineData("""{"optim_args": "momentum=0.9"}""", "/training/optim_args")]
+    [InlineData("""{"optim": "sgd", "optim_args": "momentum=1"}""", "/training/optim_args")]
+    [InlineData("""{"optim": "sgd", "optim_args": "nesterov=true"}""", "/training/optim_args")]
+    [InlineData("""{"optim": "sgd", "optim_args": "beta=1"}""", "/training/optim_args")]
+    [InlineData("""{"lr_scheduler_kwargs": {"num_cycles": 2}}""", "/training/lr_scheduler_kwargs/num_cycles")]
+    [InlineData("""{"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycle": 2}}""", "/training/lr_scheduler_kwargs/num_cycle")]
+    [InlineData("""{"lr_scheduler_type": "cosine_with_min_lr"}""", "/training/lr_scheduler_kwargs")]
+    [InlineData("""{"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr": 1e-6, "min_lr_rate": 0.1}}""", "/training/lr_scheduler_kwargs")]
+    [InlineData("""{"lr_scheduler_type": "warmup_stable_decay"}""", "/training/lr_scheduler_kwargs")]
+    [InlineData("""{"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 1.5}}""", "/training/lr_scheduler_kwargs/num_decay_steps")]
+    [InlineData("""{"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 5, "decay_type": "sqrt"}}""", "/training/lr_scheduler_kwargs/decay_type")]
+    [InlineData("""{"lr_scheduler_type": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"mode": "max"}}""", "/training/lr_scheduler_kwargs/mode")]
+    [InlineData("""{"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "no"}""", "/training/lr_scheduler_type")]
+    [InlineData("""{"label_smoothing_factor": 1}""", "/training/label_smoothing_factor")]
+    [InlineData("""{"ema_decay": 1}""", "/training/ema_decay")]
     [InlineData("null", "/training")]
     [InlineData("[]", "/training")]
     public void A_single_fault_is_found_where_it_is(string training, string pointer) =>
@@ -134,6 +151,18 @@ public sealed class JobSpecReaderTests
         Assert.Contains("bytes", Assert.Single(Faults(new string(' ', JsonContract.MaxBytes + 1))).Message);
         Assert.Equal(100, Faults($"{{{string.Join(",", Enumerable.Range(0, 50_000).Select(i => $"\"x{i}\": 0"))}}}").Count);
     }
+
+    [Theory]
+    [InlineData("adamw_bnb_8bit", OptimizerName.AdamwBnb8bit)]
+    [InlineData("paged_adamw_8bit", OptimizerName.PagedAdamw8bit)]
+    [InlineData("adamw_torch_fused", OptimizerName.AdamwTorchFused)]
+    public void Optimizers_have_the_names_of_transformers(string name, OptimizerName optimizer)
+    {
+        Assert.Equal(optimizer, Read($$$"""{{{{Least}}}, "training": {"optim": "{{{name}}}"}}""").Training.Optim);
+        Assert.Equal(optimizer, Enum<OptimizerName>(name));
+    }
+
+    internal static T Enum<T>(string name) => JsonSerializer.Deserialize<T>($"\"{name}\"", Catalog.Json)!;
 
     private static JobSpec Read(string json) => JobSpecReader.Read(JsonContract.Parse(Encoding.UTF8.GetBytes(json)));
 

@@ -11,7 +11,7 @@ public sealed class EarlyStopping(string metric, bool greaterIsBetter, int patie
 
     public override void OnEvaluate(TrainerState state, IReadOnlyDictionary<string, double> metrics, TrainerControl control)
     {
-        var value = metrics[metric];
+        var value = MetricOf(metrics, metric);
         if (_best is not { } best || (greaterIsBetter ? value - best : best - value) > threshold)
             (_best, _waited) = (value, 0);
         else if (++_waited >= patience)

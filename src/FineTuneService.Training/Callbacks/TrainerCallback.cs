@@ -10,6 +10,10 @@ public abstract class TrainerCallback
     /// <summary>Key of its state in <c>trainer_state.json</c>.</summary>
     public string Name => GetType().Name;
 
+    /// <summary>The rate of the next step, where a callback decides it.</summary>
+    /// <param name="planned">By the schedule, and by the callbacks before this one.</param>
+    public virtual double LearningRate(double planned) => planned;
+
     public virtual void OnStepEnd(TrainerState state, TrainerControl control) { }
 
     public virtual void OnEvaluate(TrainerState state, IReadOnlyDictionary<string, double> metrics, TrainerControl control) { }
@@ -17,6 +21,10 @@ public abstract class TrainerCallback
     public virtual JsonNode? SaveState() => null;
 
     public virtual void LoadState(JsonNode saved) { }
+
+    /// <exception cref="FaultException">When an evaluation gives no such metric.</exception>
+    internal static double MetricOf(IReadOnlyDictionary<string, double> metrics, string name) => metrics.TryGetValue(name, out var value) ? value : throw new FaultException(
+        "/training/metric_for_best_model", name, "The task has no such metric.", $"Choose one of: {string.Join(", ", metrics.Keys)}.");
 }
 
 /// <summary>What callbacks may ask of the loop.</summary>

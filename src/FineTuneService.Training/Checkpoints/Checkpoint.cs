@@ -15,7 +15,7 @@ public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyL
     private const string OptimizerFile = "optimizer.safetensors";
 
     /// <returns>How it was proved that the files are the model.</returns>
-    public ExportProof Write(string folder, TrainerState state, AdamW optimizer)
+    public ExportProof Write(string folder, TrainerState state, Optimizer optimizer)
     {
         using var scope = NewDisposeScope();
         weights.Save(folder);
@@ -30,7 +30,7 @@ public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyL
     }
 
     /// <summary>Puts model and optimizer into the state they had after <paramref name="step"/>.</summary>
-    public TrainerState Load(int step, AdamW optimizer)
+    public TrainerState Load(int step, Optimizer optimizer)
     {
         using var scope = NewDisposeScope();
         LoadWeights(step);

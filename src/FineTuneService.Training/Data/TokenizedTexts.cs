@@ -23,6 +23,9 @@ public sealed class TokenizedTexts : ExampleSet
         _hasPairs = _encodings.Any(encoding => encoding.TypeIds.Contains(1));
     }
 
+    /// <summary>Of the rows in the loss; null: all 1.</summary>
+    public float[]? Weights { get; init; }
+
     public override int Count => _encodings.Length;
 
     public (int Rows, long Tokens) Truncated => (_encodings.Count(encoding => encoding.TruncatedTokens > 0), _encodings.Sum(encoding => (long)encoding.TruncatedTokens));
@@ -39,7 +42,13 @@ public sealed class TokenizedTexts : ExampleSet
             ProblemType.MultiLabelClassification => tensor(Gather(rows).SelectMany(target => target).ToArray()).reshape(rows.Length, -1), // [batch, labels]
             _ => tensor(Gather(rows).Select(target => target[0]).ToArray()), // [batch]
         };
-        return new(inputs, labels, rows.Length, encodings.Sum(encoding => encoding.Ids.Length), ClassificationLoss.Targets(_problemType, rows.Length, _targets[rows[0]].Length));
+        var tokens = encodings.Sum(encoding => encoding.Ids.Length);
+        if (Weights is null)
+            return new(inputs, labels, rows.Length, tokens, ClassificationLoss.Targets(_problemType, rows.Length, _targets[rows[0]].Length));
+        var weights = new float[rows.Length];
+        for (var row = 0; row < rows.Length; row++)
+            weights[row] = Weights[rows[row]];
+        return new(inputs, labels, rows.Length, tokens, weights.Sum(weight => (double)weight)) { Weights = tensor(weights) };
     }
 
     /// <summary>Pads on the right to the longest row; no mask where nothing is padded.</summary>

@@ -1,3 +1,4 @@
+using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
 using static TorchSharp.torch;
@@ -8,12 +9,20 @@ namespace FineTuneService.Training.Methods;
 [SpecType("full")]
 public sealed record FullFineTuningConfig : TrainingMethodConfig
 {
+    /// <summary>What is not trained after all. Default: nothing.</summary>
+    public FreezeConfig? Freeze { get; init; }
+
+    public override void CheckModel(PretrainedConfig model, IReadOnlyList<LayerOutline> layers, ModelHead head, FaultList faults) => Freeze?.Check(layers, faults);
+
     public override TrainedWeights Prepare(PretrainedModel model, ModelHead head, string? baseFolder, long seed)
     {
+        IReadOnlyList<string> newKeys = [];
         if (baseFolder is not null)
-            return new WholeModel(model, PretrainedFolder.LoadWeights(baseFolder, model, seed).NewKeys);
-        PretrainedFolder.Initialize(model, seed);
-        return new WholeModel(model, []);
+            newKeys = PretrainedFolder.LoadWeights(baseFolder, model, seed).NewKeys;
+        else
+            PretrainedFolder.Initialize(model, seed);
+        Freeze?.Apply(model);
+        return new WholeModel(model, newKeys);
     }
 
     /// <summary>A model that is stored in fewer bits than it is trained in keeps its trained weights beside, to go on from exactly there.</summary>
@@ -24,6 +33,8 @@ public sealed record FullFineTuningConfig : TrainingMethodConfig
         public override IReadOnlyList<string> NewKeys => newKeys;
 
         public override ScalarType StoredType => model.Config.StoredType;
+
+        public override bool HoldsFrozen => true;
 
         public override void Save(string folder)
         {

@@ -35,6 +35,9 @@ public abstract class TrainedWeights
     /// <summary>Type of the published weights. Trained are float32; where they are published in less, <see cref="Load"/> still gives what was trained.</summary>
     public virtual ScalarType StoredType => ScalarType.Float32;
 
+    /// <summary>Whether weights that are not trained are saved too, and so must be kept exactly.</summary>
+    public virtual bool HoldsFrozen => false;
+
     /// <summary>Writes files in the layout of transformers or PEFT.</summary>
     public abstract void Save(string folder);
 

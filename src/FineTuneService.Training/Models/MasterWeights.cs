@@ -13,10 +13,11 @@ public sealed class MasterWeights : IDisposable
     private MasterWeights(Dictionary<string, (Tensor, TorchSharp.Modules.Parameter)> weights) => _weights = weights;
 
     /// <summary>Sets the whole model to <paramref name="type"/>, what is frozen included.</summary>
-    internal static MasterWeights Shorten(PretrainedModel model, ScalarType type)
+    /// <param name="keepFrozen">Whether what is not trained is kept in full precision as well.</param>
+    internal static MasterWeights Shorten(PretrainedModel model, ScalarType type, bool keepFrozen)
     {
         using var _ = no_grad();
-        var exact = model.named_parameters().Where(entry => entry.parameter.requires_grad)
+        var exact = model.named_parameters().Where(entry => keepFrozen || entry.parameter.requires_grad)
             .ToDictionary(entry => entry.name, entry => entry.parameter.detach().to(ScalarType.Float32, copy: true).DetachFromDisposeScope());
         model.to(type);
         var copies = model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter);

@@ -65,6 +65,9 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
 /// </summary>
 public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInputs, Tensor>("model")
 {
+    /// <summary>The families' names of the table of words.</summary>
+    private static readonly string[] WordTables = ["word_embeddings", "embed_tokens", "tok_embeddings", "wte"];
+
     public PretrainedConfig Config => config;
 
     /// <summary>transformers' name of this class, for config.json's <c>architectures</c>.</summary>
@@ -89,11 +92,12 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     public ScalarType ComputeType { get; private set; } = ScalarType.Float32;
 
     /// <summary>Computes in <paramref name="type"/> from now on. To be called when weights are loaded and the trained ones chosen.</summary>
-    public void ComputeIn(ScalarType type)
+    /// <param name="keepFrozen">Whether <see cref="ExactState"/> must have what is not trained in full precision too.</param>
+    public void ComputeIn(ScalarType type, bool keepFrozen = false)
     {
         if (type == ComputeType)
             return;
-        Masters = MasterWeights.Shorten(this, type);
+        Masters = MasterWeights.Shorten(this, type, keepFrozen);
         ComputeType = type;
     }
 
@@ -102,6 +106,14 @@ public abstract class PretrainedModel(PretrainedConfig config) : Module<ModelInp
     {
         foreach (var blocks in modules().OfType<ICheckpointable>())
             blocks.GradientCheckpointing = true;
+    }
+
+    /// <summary>Adds noise to the embeddings of words while training (NEFTune, arXiv:2310.05914).</summary>
+    public void AddEmbeddingNoise(double alpha)
+    {
+        foreach (var (path, module) in named_modules())
+            if (module is Embedding table && path.StartsWith(BaseModelPrefix + ".", StringComparison.Ordinal) && WordTables.Contains(path.Split('.')[^1]))
+                table.NoiseAlpha = alpha;
     }
 
     /// <summary>What a checkpoint holds: <c>state_dict</c>, in the precision of training.</summary>

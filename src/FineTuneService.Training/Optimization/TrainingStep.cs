@@ -8,7 +8,7 @@ namespace FineTuneService.Training.Optimization;
 
 /// <summary>One optimizer step over one or more micro-batches, of one process or of several together, equal to the step of one big batch.</summary>
 /// <param name="loss">The task's: one forward pass over a batch.</param>
-public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, AdamW optimizer, double maxGradNorm, Ranks? ranks = null)
+public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, Optimizer optimizer, double maxGradNorm, Ranks? ranks = null)
 {
     private readonly Ranks _ranks = ranks ?? Ranks.Alone;
 
@@ -33,7 +33,7 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
             using var scope = NewDisposeScope();
             var sums = loss(model, batch);
             var mean = Share(sums.Sum);
-            mean.backward();
+            (optimizer.Scale is { } scale ? mean * scale.Value : mean).backward();
             optimizer.Collect();
             Add(Loss, mean.detach());
             foreach (var (name, sum) in sums.Metrics)

@@ -34,7 +34,7 @@ public sealed record CausalLmConfig : LanguageModelTaskConfig
         var documents = new DocumentReader(dataset.TextColumn!, DocumentSeparator, tokenizer);
         var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, documents.Read);
         var maxLength = arguments.MaxLength.Resolved;
-        return new CausalLmTask(splits, Packing, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, new(tokenizer, template: null), asMessages: false, tokenizer, maxLength) };
+        return new CausalLmTask(splits, Packing, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, new(tokenizer, template: null), asMessages: false, tokenizer, maxLength), LabelSmoothing = arguments.LabelSmoothingFactor };
     }
 }
 

@@ -42,6 +42,13 @@ public sealed record DpoConfig : LanguageModelTaskConfig
             LabelSmoothing == 0 || LossType == DpoLossType.Sigmoid, "/task/label_smoothing", LabelSmoothing, "Only the sigmoid loss knows label smoothing.", "Leave it out, or set loss_type to sigmoid.");
     }
 
+    public override void CheckTraining(TrainingArguments training, FaultList faults)
+    {
+        faults.Require(training.LabelSmoothingFactor == 0, "/training/label_smoothing_factor", training.LabelSmoothingFactor, "Preferences are smoothed by an option of the task.", "Set task.label_smoothing.");
+        faults.Require(
+            training.NeftuneNoiseAlpha is null, "/training/neftune_noise_alpha", training.NeftuneNoiseAlpha, "What is compared with the base model must not be noisy.", "Leave it out.");
+    }
+
     public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
     {
         var maxLength = arguments.MaxLength.Resolved;

@@ -13,12 +13,14 @@ public static class LanguageModelLoss
     /// <param name="logits"><c>[batch, seq, classes]</c>, or any other leading shape.</param>
     /// <param name="labels"><c>[batch, seq]</c>.</param>
     /// <param name="weights"><c>[batch, seq]</c>, or null.</param>
-    public static Tensor Sum(Tensor logits, Tensor labels, Tensor? weights = null)
+    /// <param name="smoothing">See <see cref="Each"/>.</param>
+    public static Tensor Sum(Tensor logits, Tensor labels, Tensor? weights = null, double smoothing = 0)
     {
         var flat = logits.flatten(0, -2).to(ScalarType.Float32); // [batch · seq, classes]
-        return weights is null
-            ? functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.Sum)
-            : (functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.None) * weights.flatten()).sum();
+        if (weights is null && smoothing == 0)
+            return functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.Sum);
+        var losses = Each(flat, labels.flatten(), smoothing);
+        return (weights is null ? losses : losses * weights.flatten()).sum();
     }
 
     /// <summary>As <see cref="Sum"/>, where the logits of a token predict the label of the next one: labels stand where their tokens stand, and are shifted here.</summary>
@@ -32,7 +34,16 @@ public static class LanguageModelLoss
     /// <summary>−log p of each label, fp32; 0 where it is not learnt.</summary>
     /// <param name="logits"><c>[tokens, classes]</c>.</param>
     /// <param name="labels"><c>[tokens]</c>.</param>
-    internal static Tensor Each(Tensor logits, Tensor labels) => functional.cross_entropy(logits.to(ScalarType.Float32), labels, ignore_index: Ignored, reduction: Reduction.None);
+    /// <param name="smoothing">Share of the label that is spread over all classes, as transformers' <c>LabelSmoother</c> does: (1 − ε) · −log p of the label + ε · −log p, averaged over the classes.</param>
+    internal static Tensor Each(Tensor logits, Tensor labels, double smoothing = 0)
+    {
+        var exact = logits.to(ScalarType.Float32);
+        var losses = functional.cross_entropy(exact, labels, ignore_index: Ignored, reduction: Reduction.None);
+        if (smoothing == 0)
+            return losses;
+        var spread = exact.logsumexp(-1) - exact.mean([-1]);
+        return losses * (1 - smoothing) + spread.masked_fill(labels.eq(Ignored), 0) * smoothing;
+    }
 
     /// <summary>Where the label gets the highest logit, <c>[tokens]</c>; an ignored label is no class.</summary>
     internal static Tensor Hits(Tensor logits, Tensor labels) => logits.detach().argmax(-1).eq(labels);

@@ -41,7 +41,7 @@ public abstract class LanguageModelTask : TrainingTask
 
     public override IReadOnlyList<TokenSample> Samples { get; }
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch);
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => NextTokens.Of((CausalLanguageModel)model, batch, smoothing: LabelSmoothing).Sum(batch.Weights);
 
     public override Scorer CreateScorer() => new LanguageModelScorer();
 

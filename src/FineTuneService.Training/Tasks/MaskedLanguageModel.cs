@@ -37,7 +37,7 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
         var splits = DatasetSplits.Load(dataset, seed, reader.Read);
         var rule = new MaskingRule(MlmProbability, WholeWordMasking, replacement, mask, tokenizer.VocabularySize, seed);
         var truncated = (splits.Train.Count(text => text.TruncatedTokens > 0), splits.Train.Sum(text => (long)text.TruncatedTokens));
-        return new(splits.Ledgers, truncated, Rows(splits.Train)!, Rows(splits.Validation), Rows(splits.Test));
+        return new(splits.Ledgers, truncated, Rows(splits.Train)!, Rows(splits.Validation), Rows(splits.Test)) { LabelSmoothing = arguments.LabelSmoothingFactor };
 
         MaskedTexts? Rows(IReadOnlyList<MaskableText> texts) => texts.Count == 0 ? null : new(Packing ? MaskableText.Pack(texts, length) : texts, rule, tokenizer.PaddingId ?? 0);
     }
@@ -70,26 +70,28 @@ public sealed class MaskedLanguageModelTask(IReadOnlyList<DataLedger> ledgers, (
 
     public override IEnumerable<string> Notes => ledgers.Select(ledger => ledger.ToString());
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch)
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => Loss(model, batch, LabelSmoothing);
+
+    public override Scorer CreateScorer() => new MaskedTokenScorer();
+
+    private static TaskLoss Loss(PretrainedModel model, Batch batch, double smoothing)
     {
         var logits = model.call(batch.Inputs); // [hidden tokens, vocabulary]
         var labels = batch.Labels.flatten().index_select(0, batch.Inputs.LogitPositions!);
-        return new(LanguageModelLoss.Sum(logits, labels))
+        return new(LanguageModelLoss.Sum(logits, labels, smoothing: smoothing))
         {
             Metrics = new Dictionary<string, torch.Tensor> { [TokenAccuracy] = logits.detach().argmax(-1).eq(labels).sum() },
         };
     }
 
-    public override Scorer CreateScorer() => new MaskedTokenScorer(this);
-
     /// <summary>Means over the hidden tokens; perplexity is the exponential of the mean loss.</summary>
-    private sealed class MaskedTokenScorer(MaskedLanguageModelTask task) : Scorer
+    private sealed class MaskedTokenScorer : Scorer
     {
         private double _loss, _hits, _targets;
 
         public override void Add(PretrainedModel model, Batch batch)
         {
-            var sums = task.Loss(model, batch);
+            var sums = Loss(model, batch, smoothing: 0);
             _loss += sums.Sum.ToDouble();
             _hits += sums.Metrics[TokenAccuracy].ToDouble();
             _targets += batch.Targets;

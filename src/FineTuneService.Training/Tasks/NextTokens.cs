@@ -17,7 +17,8 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits)
     private const long Elements = 1 << 24;
 
     /// <param name="elements">Logits at a time.</param>
-    public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements)
+    /// <param name="smoothing">See <see cref="LanguageModelLoss.Each"/>.</param>
+    public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements, double smoothing = 0)
     {
         var labels = LanguageModelLoss.Shifted(batch.Labels).flatten(); // [tokens]
         var hidden = model.Hidden(batch.Inputs).flatten(0, 1); // [tokens, hidden]
@@ -25,7 +26,7 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits)
         if (hidden.size(0) <= length)
         {
             var logits = model.Logits(hidden);
-            return Shaped([LanguageModelLoss.Each(logits, labels)], [LanguageModelLoss.Hits(logits, labels)]);
+            return Shaped([LanguageModelLoss.Each(logits, labels, smoothing)], [LanguageModelLoss.Hits(logits, labels)]);
         }
         var chunks = hidden.split(length).Zip(labels.split(length)).ToArray();
         var hits = new Tensor?[chunks.Length];
@@ -33,7 +34,7 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits)
         {
             var logits = model.Logits(states);
             hits[i] ??= LanguageModelLoss.Hits(logits, chunk.Second).MoveToOtherDisposeScope(labels);
-            return LanguageModelLoss.Each(logits, chunk.Second);
+            return LanguageModelLoss.Each(logits, chunk.Second, smoothing);
         }))], hits!);
 
         NextTokens Shaped(Tensor[] losses, Tensor[] hits) => new(cat(losses).reshape(batch.Labels.shape), cat(hits).reshape(batch.Labels.shape));

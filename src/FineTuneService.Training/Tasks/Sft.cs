@@ -55,7 +55,7 @@ public sealed record SftConfig : LanguageModelTaskConfig
         var maxLength = arguments.MaxLength.Resolved;
         var data = new SftData(this, dataset, tokenizer, maxLength);
         var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, data.Read);
-        return new SftTask(this, data, splits, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, data.Tokenizer, data.HasChats, tokenizer, maxLength) };
+        return new SftTask(this, data, splits, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, data.Tokenizer, data.HasChats, tokenizer, maxLength), LabelSmoothing = arguments.LabelSmoothingFactor };
     }
 }
 

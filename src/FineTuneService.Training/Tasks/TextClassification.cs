@@ -1,4 +1,6 @@
+using System.ComponentModel.DataAnnotations;
 using System.Globalization;
+using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
@@ -13,8 +15,25 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
     /// <summary>Default: <c>multi_label_classification</c> when labels are lists, otherwise <c>single_label_classification</c>.</summary>
     public ProblemType? ProblemType { get; init; }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new TextClassificationTask(
-        TextClassificationData.Load(dataset, ProblemType, arguments.DataSeed ?? arguments.Seed), tokenizer, arguments.MaxLength.Resolved);
+    /// <summary>
+    /// How much a row counts in training, by its class: <c>"balanced"</c> (all classes together the same), a list in the order of the labels, or numbers by label.
+    /// An evaluation's loss counts all rows alike.
+    /// </summary>
+    public JsonElement? ClassWeights { get; init; }
+
+    /// <summary>γ of the focal loss: rows that are told well already count less, in training. 0 is plain cross-entropy.</summary>
+    [Range(0.0, 10.0)]
+    public double FocalGamma { get; init; }
+
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    {
+        var data = TextClassificationData.Load(dataset, ProblemType, arguments.DataSeed ?? arguments.Seed);
+        var faults = new FaultList();
+        CheckLoss(data.ProblemType, arguments, faults);
+        faults.ThrowIfAny();
+        var weights = ClassWeights is { } given ? Tasks.ClassWeights.Of(given, data) : null;
+        return new TextClassificationTask(data, tokenizer, arguments.MaxLength.Resolved, FocalGamma, weights) { LabelSmoothing = arguments.LabelSmoothingFactor };
+    }
 
     public override TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => new TextClassificationTask(
         TextClassificationData.Load(dataset, config.ProblemType ?? ProblemType, seed: 0, config.Labels), tokenizer, arguments.MaxLength.Resolved);
@@ -32,6 +51,24 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
         new[] { dataset.TextColumn, dataset.TextPairColumn, dataset.LabelColumn }.OfType<string>();
 
     public override void Check(DatasetProfile train, DatasetSpec dataset, FaultList faults) => TextClassificationData.Check(train, dataset, ProblemType, faults);
+
+    /// <summary>Where the problem is guessed, this is told once the data are read.</summary>
+    public override void CheckTraining(TrainingArguments training, FaultList faults)
+    {
+        if (ClassWeights is { } given)
+            Tasks.ClassWeights.Check(given, faults);
+        if (ProblemType is { } problem)
+            CheckLoss(problem, training, faults);
+    }
+
+    private void CheckLoss(ProblemType problem, TrainingArguments training, FaultList faults)
+    {
+        var isSingle = problem == Tasks.ProblemType.SingleLabelClassification;
+        faults.Require(
+            isSingle || training.LabelSmoothingFactor == 0, "/training/label_smoothing_factor", training.LabelSmoothingFactor, "Labels can be smoothed where a row has exactly one.", "Leave it out.");
+        faults.Require(isSingle || ClassWeights is null, "/task/class_weights", ClassWeights?.GetRawText(), "Rows can be weighed where each has exactly one class.", "Leave it out.");
+        faults.Require(problem != Tasks.ProblemType.Regression || FocalGamma == 0, "/task/focal_gamma", FocalGamma, "A regression has no probability to focus on.", "Leave it out.");
+    }
 }
 
 /// <summary>transformers' <c>problem_type</c>: decides labels, loss and metrics.</summary>
@@ -52,17 +89,19 @@ public sealed class TextClassificationTask : TrainingTask
     private readonly TextClassificationData _data;
     private readonly TokenizedTexts _train;
     private readonly int? _padding;
+    private readonly double _focalGamma;
 
-    public TextClassificationTask(TextClassificationData data, Tokenizer tokenizer, int maxLength)
+    /// <param name="weights">Of the training rows; null: all 1.</param>
+    public TextClassificationTask(TextClassificationData data, Tokenizer tokenizer, int maxLength, double focalGamma = 0, float[]? weights = null)
     {
-        (_data, _padding) = (data, tokenizer.PaddingId);
-        _train = Tokenize(data.Train)!;
+        (_data, _padding, _focalGamma) = (data, tokenizer.PaddingId, focalGamma);
+        _train = Tokenize(data.Train, weights)!;
         Validation = Tokenize(data.Validation);
         Test = Tokenize(data.Test);
 
-        TokenizedTexts? Tokenize(IReadOnlyList<LabelledText> rows) => rows.Count == 0
+        TokenizedTexts? Tokenize(IReadOnlyList<LabelledText> rows, float[]? weights = null) => rows.Count == 0
             ? null
-            : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength);
+            : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength) { Weights = weights };
     }
 
     public override ExampleSet Train => _train;
@@ -83,7 +122,8 @@ public sealed class TextClassificationTask : TrainingTask
         LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
     };
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(ClassificationLoss.Sum(_data.ProblemType, model.call(batch.Inputs), batch.Labels));
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(
+        ClassificationLoss.Sum(_data.ProblemType, model.call(batch.Inputs), batch.Labels, LabelSmoothing, _focalGamma, batch.Weights));
 
     public override Scorer CreateScorer() => ClassificationScorer.For(_data.ProblemType, _data.Labels);
 

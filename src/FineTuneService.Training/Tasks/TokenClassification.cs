@@ -20,8 +20,11 @@ public sealed record TokenClassificationConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.TokenClassification;
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => new TokenClassificationTask(
-        TaggedWordsData.Load(dataset, LabelNames, arguments.DataSeed ?? arguments.Seed), LabelAllTokens, tokenizer, arguments.MaxLength.Resolved);
+    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    {
+        var data = TaggedWordsData.Load(dataset, LabelNames, arguments.DataSeed ?? arguments.Seed);
+        return new TokenClassificationTask(data, LabelAllTokens, tokenizer, arguments.MaxLength.Resolved) { LabelSmoothing = arguments.LabelSmoothingFactor };
+    }
 
     public override TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => new TokenClassificationTask(
         TaggedWordsData.Load(dataset, config.Labels, seed: 0), LabelAllTokens, tokenizer, arguments.MaxLength.Resolved);
@@ -74,7 +77,7 @@ public sealed class TokenClassificationTask : TrainingTask
         LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
     };
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(LanguageModelLoss.Sum(model.call(batch.Inputs), batch.Labels));
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(LanguageModelLoss.Sum(model.call(batch.Inputs), batch.Labels, smoothing: LabelSmoothing));
 
     public override Scorer CreateScorer() => new TagScorer(_data.Labels);
 }

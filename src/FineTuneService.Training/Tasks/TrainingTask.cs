@@ -30,6 +30,9 @@ public abstract record TrainingTaskConfig : TaskConfig
     /// <summary>Columns that every split must have, once they are resolved.</summary>
     public abstract IEnumerable<string> NeededColumns(DatasetSpec dataset);
 
+    /// <summary>Collects training arguments that this task cannot follow.</summary>
+    public virtual void CheckTraining(TrainingArguments training, FaultList faults) { }
+
     /// <summary>The checks that a profile of the training file allows, before a job is accepted.</summary>
     public virtual void Check(DatasetProfile train, DatasetSpec dataset, FaultList faults) { }
 }
@@ -52,6 +55,9 @@ public abstract class TrainingTask
 
     /// <summary>A few rows as tokens with their loss mask, kept with the run; none where tokens are not what is learnt.</summary>
     public virtual IReadOnlyList<TokenSample> Samples => [];
+
+    /// <summary>Share of a label that training spreads over all classes, where labels are classes. Scorers know nothing of it.</summary>
+    public double LabelSmoothing { get; init; }
 
     /// <summary>What the model is asked at every evaluation; null: it does not speak, or nobody asks.</summary>
     public SamplePrompts? SamplePrompts { get; init; }

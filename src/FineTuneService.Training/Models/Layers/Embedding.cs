@@ -31,7 +31,17 @@ public sealed class Embedding : AdaptableLayer
 
     internal override (string A, string B) FactorNames => ("lora_embedding_A", "lora_embedding_B");
 
-    protected override Tensor Base(Tensor input) => Multiply(input);
+    /// <summary>NEFTune's α: while training, uniform noise within ± α / √(seq · dim) on <c>[batch, seq, dim]</c>; 0: none.</summary>
+    internal double NoiseAlpha { get; set; }
+
+    protected override Tensor Base(Tensor input)
+    {
+        var rows = Multiply(input);
+        if (!training || NoiseAlpha == 0)
+            return rows;
+        var bound = NoiseAlpha / Math.Sqrt(rows.size(1) * rows.size(2));
+        return rows + zeros_like(rows).uniform_(-bound, bound);
+    }
 
     internal override Tensor Multiply(Tensor input) => TorchScript.Embedding(weight, input, PaddingIndex ?? -1);
 

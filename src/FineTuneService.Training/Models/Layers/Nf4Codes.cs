@@ -11,20 +11,24 @@ internal static class Nf4Codes
     ];
 
     /// <summary>The 256 values of the dynamic 8-bit type (Dettmers 2016, arXiv:1511.04561): for each decade from 10⁻⁶ on twice as many steps, on both sides of 0.</summary>
-    public static readonly float[] Dynamic = [.. DynamicValues().Order()];
+    public static readonly float[] Dynamic = [.. DynamicValues(signed: true).Order()];
 
-    private static IEnumerable<float> DynamicValues()
+    /// <summary>The same on one side of 0 only, with twice as many steps.</summary>
+    public static readonly float[] DynamicUnsigned = [.. DynamicValues(signed: false).Order()];
+
+    private static IEnumerable<float> DynamicValues(bool signed)
     {
         const int Exponents = 7;
         for (var exponent = 0; exponent < Exponents; exponent++)
         {
-            var steps = 1 << exponent;
+            var steps = (signed ? 1 : 2) << exponent;
             var decade = Math.Pow(10, exponent - (Exponents - 1));
             for (var step = 0; step < steps; step++)
             {
                 var middle = (Bound(step) + Bound(step + 1)) / 2;
                 yield return (float)(decade * middle);
-                yield return (float)(-decade * middle);
+                if (signed)
+                    yield return (float)(-decade * middle);
             }
 
             // torch.linspace counts from the nearer end.

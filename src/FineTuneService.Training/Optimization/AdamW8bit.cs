@@ -1,0 +1,58 @@
+using FineTuneService.Training.Models;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Optimization;
+
+/// <summary>
+/// AdamW whose two means lie in 8 bits (Dettmers et al. 2021, arXiv:2110.02861): a code for each value and a magnitude for each block of them. A step is taken in fp32, one parameter after the other.
+/// As with bitsandbytes under transformers, small parameters and tables of embeddings keep fp32.
+/// </summary>
+public sealed class AdamW8bit : Optimizer
+{
+    private const string Codes = "_codes", Magnitudes = "_absmax";
+    private const long Smallest = 4096;
+
+    private readonly AdamWRule _rule;
+    private readonly HashSet<string> _tables;
+
+    public AdamW8bit(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay)
+    {
+        _rule = rule;
+        _tables = [.. model.named_modules().Where(entry => entry.module is Embedding).Select(entry => $"{entry.name}.weight")];
+        foreach (var mean in new[] { AdamWRule.ExpAvg, AdamWRule.ExpAvgSq })
+        {
+            Remember(mean, parameter => IsExact(parameter) ? AdamWRule.Zeros(parameter) : null);
+            Remember(mean + Codes, parameter => IsExact(parameter) ? null : full([parameter.Weight.numel()], MapOf(mean).Zero, ScalarType.Byte, parameter.Weight.device));
+            Remember(mean + Magnitudes, parameter => IsExact(parameter) ? null : zeros([DynamicMap.Blocks(parameter.Weight.numel())], device: parameter.Weight.device));
+        }
+        Remember(AdamWRule.Steps, AdamWRule.NoSteps);
+    }
+
+    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate)
+    {
+        _rule.Apply(parameters.Where(IsExact).Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate);
+        foreach (var parameter in parameters.Where(parameter => !IsExact(parameter)))
+        {
+            using var scope = NewDisposeScope();
+            var (mean, square) = (Read(parameter, AdamWRule.ExpAvg), Read(parameter, AdamWRule.ExpAvgSq));
+            _rule.Apply([(parameter, mean, square)], learningRate);
+            Write(parameter, AdamWRule.ExpAvg, mean);
+            Write(parameter, AdamWRule.ExpAvgSq, square);
+        }
+    }
+
+    /// <summary>A mean of squares has no sign.</summary>
+    private static DynamicMap MapOf(string mean) => mean == AdamWRule.ExpAvg ? DynamicMap.Signed : DynamicMap.Unsigned;
+
+    private static Tensor Read(TrainedParameter parameter, string mean) =>
+        MapOf(mean).Dequantize(parameter.State[mean + Codes], parameter.State[mean + Magnitudes]).view(parameter.Weight.shape);
+
+    private static void Write(TrainedParameter parameter, string mean, Tensor values)
+    {
+        var (codes, magnitudes) = MapOf(mean).Quantize(values);
+        parameter.State[mean + Codes].copy_(codes);
+        parameter.State[mean + Magnitudes].copy_(magnitudes);
+    }
+
+    private bool IsExact(TrainedParameter parameter) => parameter.Weight.numel() < Smallest || _tables.Contains(parameter.Name);
+}

@@ -1,0 +1,129 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Native;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Optimization;
+
+/// <summary>Changes the trained parameters of a model by their gradients. What it must remember has names, so that a resumed run goes on with the same bits.</summary>
+public abstract class Optimizer : IDisposable
+{
+    private readonly MasterWeights? _masters;
+
+    /// <param name="layerwiseDecay">See <see cref="TrainingArguments.LayerwiseLrDecay"/>.</param>
+    protected Optimizer(PretrainedModel model, double layerwiseDecay = 1)
+    {
+        _masters = model.Masters;
+        var depths = new ParameterDepths(model);
+        Parameters =
+        [
+            .. from entry in model.named_parameters()
+               where entry.parameter.requires_grad
+               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name))),
+        ];
+    }
+
+    protected IReadOnlyList<TrainedParameter> Parameters { get; }
+
+    /// <summary>Follows the weights from step to step; null: nobody asked for it.</summary>
+    public WeightAverage? Average { get; init; }
+
+    /// <summary>Where gradients are computed in fp16: by what they are too large when <see cref="Step"/> gets them. Null: by nothing.</summary>
+    public LossScale? Scale { get; init; }
+
+    /// <summary>What is logged of it, by name.</summary>
+    public IEnumerable<(string Name, double Value)> Metrics => Scale is null ? [] : [("loss_scale", Scale.Value), ("skipped_steps", Scale.Skipped)];
+
+    /// <summary>Everything a resumed run needs, as <c>WHAT.PARAMETER</c>.</summary>
+    public IEnumerable<(string Name, Tensor Tensor)> State =>
+        Parameters.SelectMany(parameter => parameter.State.Select(entry => ($"{entry.Key}.{parameter.Name}", entry.Value))).Concat(Average?.State ?? []).Concat(Scale?.State ?? []);
+
+    /// <summary>The optimizer that these arguments ask for.</summary>
+    public static Optimizer Create(PretrainedModel model, TrainingArguments training)
+    {
+        var average = training.EmaDecay is { } decay ? new WeightAverage(model, decay) : null;
+        var scale = training.MixedPrecision == MixedPrecision.Fp16 ? new LossScale() : null;
+        var layers = training.LayerwiseLrDecay;
+        var rule = new AdamWRule(training.WeightDecay, training.AdamBeta1, training.AdamBeta2, training.AdamEpsilon);
+        return training.Optim switch
+        {
+            OptimizerName.Sgd => new Sgd(model, training.WeightDecay, SgdOptions.Parse(training.OptimArgs), layers) { Average = average, Scale = scale },
+            OptimizerName.Adafactor => new Adafactor(model, training.WeightDecay, layers) { Average = average, Scale = scale },
+            OptimizerName.Adamw8bit or OptimizerName.AdamwBnb8bit or OptimizerName.PagedAdamw8bit => new AdamW8bit(model, rule, layers) { Average = average, Scale = scale },
+            _ => new AdamW(model, rule, layers) { Average = average, Scale = scale },
+        };
+    }
+
+    /// <summary>Sets the state of <see cref="State"/> from tensors by name.</summary>
+    public void LoadState(Func<string, Tensor> read)
+    {
+        using var _ = no_grad();
+        foreach (var (name, tensor) in State)
+            tensor.copy_(read(name));
+        Average?.Swap(); // The checkpoint's model is the average.
+    }
+
+    /// <summary>Of every trained parameter that took part, in a fixed order.</summary>
+    public IEnumerable<Tensor> Gradients => from parameter in Parameters where parameter.Gradient is not null select parameter.Gradient;
+
+    /// <summary>After each backward pass: adds the gradients up in the precision of training.</summary>
+    public void Collect()
+    {
+        if (_masters is null)
+            return; // autograd adds them up in the parameters, in that precision
+        foreach (var parameter in Parameters)
+            parameter.Collect();
+    }
+
+    /// <summary>Clips the gradients to <paramref name="maxGradNorm"/> (0: no clipping), updates the parameters and clears the gradients.</summary>
+    /// <returns>The norm of all gradients before clipping: a scalar that has not been waited for. 0 where fp16 has overflowed: then nothing is updated.</returns>
+    public Tensor Step(double learningRate, double maxGradNorm)
+    {
+        using var _ = no_grad();
+        TrainedParameter[] active = [.. Parameters.Where(parameter => parameter.Gradient is not null)];
+        Tensor[] gradients = [.. active.Select(parameter => parameter.Gradient!)];
+        if (Scale is not null)
+            TorchScript.Scale(gradients, tensor((float)(1 / Scale.Value), device: gradients[0].device));
+        var norm = TorchScript.GlobalNorm(gradients);
+        var isSkipped = Scale is not null && !norm.isfinite().ToBoolean();
+        Scale?.Update(isSkipped);
+        if (!isSkipped)
+        {
+            if (maxGradNorm > 0)
+                TorchScript.Scale(gradients, (maxGradNorm / (norm + 1e-6)).clamp_(max: 1)); // torch.nn.utils.clip_grad_norm_
+            Update(active, learningRate);
+            Average?.Follow();
+            _masters?.Refresh();
+        }
+        foreach (var parameter in active)
+            parameter.Gradient = null;
+        return isSkipped ? zeros_like(norm) : norm;
+    }
+
+    public void Dispose()
+    {
+        foreach (var (_, tensor) in State)
+            tensor.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>One step of those parameters that have a gradient, without autograd.</summary>
+    protected abstract void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate);
+
+    /// <summary>Gives each parameter something to be remembered.</summary>
+    /// <param name="create">Null: nothing for this one.</param>
+    protected void Remember(string name, Func<TrainedParameter, Tensor?> create)
+    {
+        using var _ = no_grad();
+        foreach (var parameter in Parameters)
+            if (create(parameter) is { } tensor)
+                parameter.State[name] = tensor.DetachFromDisposeScope();
+    }
+
+    /// <summary>Where a count is read at every step it lies on the host, so that no device is waited for.</summary>
+    protected static double CountUp(TrainedParameter parameter)
+    {
+        var steps = parameter.State["step"];
+        return steps.add_(1).ToDouble();
+    }
+}
