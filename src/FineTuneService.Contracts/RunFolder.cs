@@ -27,6 +27,16 @@ public sealed class RunFolder(string path)
     private string In(string name) => System.IO.Path.Combine(Path, name);
 }
 
+/// <summary>Environment variables that <c>finetune train</c> reads.</summary>
+public static class TrainerVariables
+{
+    /// <summary>Folder for tokenized datasets, which runs share; or <c>off</c>. Else <c>XDG_CACHE_HOME/finetune/datasets</c>, or <c>~/.cache/finetune/datasets</c>.</summary>
+    public const string DatasetCache = "FINETUNE_DATASET_CACHE";
+
+    /// <summary>Bytes that they may have together; what was used longest ago goes first. Else 20 GiB.</summary>
+    public const string DatasetCacheBytes = "FINETUNE_DATASET_CACHE_BYTES";
+}
+
 /// <summary>How <c>finetune train</c> ends, for whoever started it.</summary>
 public static class TrainerExit
 {

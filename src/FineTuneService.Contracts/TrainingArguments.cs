@@ -205,4 +205,11 @@ public enum MixedPrecision { No, Bf16, Fp16 }
 
 public enum IntervalStrategy { No, Steps, Epoch }
 
-public enum TrainSamplingStrategy { Random, Sequential }
+public enum TrainSamplingStrategy
+{
+    Random,
+    Sequential,
+
+    /// <summary>Random, but rows of like length share a batch, so that little is padded; the longest comes first.</summary>
+    GroupByLength,
+}

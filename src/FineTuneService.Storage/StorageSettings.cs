@@ -14,6 +14,9 @@ public sealed class StorageSettings
 
     public string DatasetsDirectory => Path.Combine(DataDirectory, "datasets");
 
+    /// <summary>Datasets as models read them; can be made anew at any time.</summary>
+    public string TokenizedDirectory => Path.Combine(DataDirectory, "tokenized");
+
     public string DatasetFile(Dataset dataset) => Path.Combine(DatasetsDirectory, $"{dataset.Id}.{dataset.Format}");
 
     public RunFolder Run(string jobId) => new(Path.Combine(DataDirectory, "runs", jobId));

@@ -18,7 +18,7 @@ public static class Evaluation
         model.eval();
         using (inference_mode())
         {
-            foreach (var batch in DataLoader.Sequential(rows, batchSize))
+            foreach (var (_, batch) in DataLoader.ByLength(rows, batchSize))
             {
                 using var scope = NewDisposeScope();
                 using (batch)

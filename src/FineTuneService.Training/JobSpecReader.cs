@@ -15,6 +15,13 @@ public static class JobSpecReader
         ["/training/warmup_ratio"] = "warmup_steps",
         ["/training/per_gpu_train_batch_size"] = "per_device_train_batch_size",
         ["/training/per_gpu_eval_batch_size"] = "per_device_eval_batch_size",
+        ["/training/group_by_length"] = "train_sampling_strategy",
+    };
+
+    /// <summary>Switches that have become a choice among several: what their true and false are now.</summary>
+    private static readonly Dictionary<string, (string True, string False)> Switches = new()
+    {
+        ["/training/group_by_length"] = ("group_by_length", "random"),
     };
 
     private static readonly Dictionary<string, (string Message, string Remedy)> Refused = new[]
@@ -29,9 +36,6 @@ public static class JobSpecReader
 
     static JobSpecReader()
     {
-        Refused["/training/group_by_length"] = (
-            "Grouping rows by length is not supported; batches are padded to their own longest row in any case.",
-            "Leave it out, or set train_sampling_strategy to random or sequential.");
         Refused["/training/bf16"] = ("Mixed precision has one argument for its types.", "Set mixed_precision to bf16.");
         Refused["/training/fp16"] = ("Mixed precision has one argument for its types.", "Set mixed_precision to fp16.");
         Refused["/training/adafactor"] = ("The optimizer has one argument for its names.", "Set optim to adafactor.");
@@ -56,7 +60,7 @@ public static class JobSpecReader
     /// <summary>Collects the faults and returns what is sound, defaults standing in for the rest; null when a required field is not.</summary>
     public static JobSpec? Read(JsonElement json, FaultList faults)
     {
-        var contract = new JsonContract(Catalog.Json, faults) { Renamed = Renamed, Refused = Refused };
+        var contract = new JsonContract(Catalog.Json, faults) { Renamed = Renamed, Switches = Switches, Refused = Refused };
         var sound = contract.Read<JobSpec>(json);
 
         // What is sound is judged even where the rest is not, so that one answer tells all; a rule about a faulty field finds its default.

@@ -26,6 +26,9 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
     /// <summary>Old names: JSON pointer to the property's present name.</summary>
     public IReadOnlyDictionary<string, string> Renamed { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Old names of switches that have become a choice: JSON pointer to what true and false are called now.</summary>
+    public IReadOnlyDictionary<string, (string True, string False)> Switches { get; init; } = new Dictionary<string, (string, string)>();
+
     /// <summary>Names that deserve a better answer than "unknown": JSON pointer to message and remedy.</summary>
     public IReadOnlyDictionary<string, (string Message, string Remedy)> Refused { get; init; } = new Dictionary<string, (string, string)>();
 
@@ -143,7 +146,7 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
             {
                 if (name != given)
                     _spelled[$"{pointer}/{name}"] = at;
-                if (ReadMember(value, properties[name], info, at) is { } node)
+                if ((Switches.TryGetValue(at, out var choice) ? ReadSwitch(value, choice, at) : ReadMember(value, properties[name], info, at)) is { } node)
                     sound[name] = node;
             }
         }
@@ -160,6 +163,13 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
             Fault(pointer, json, "null is no value here.", property.IsRequired ? "Give a value." : "Give a value, or leave the field out.");
         return null;
     }
+
+    private JsonNode? ReadSwitch(JsonElement json, (string True, string False) choice, string pointer) => json.ValueKind switch
+    {
+        JsonValueKind.True => JsonValue.Create(choice.True),
+        JsonValueKind.False => JsonValue.Create(choice.False),
+        _ => Wrong(json, "true or false", pointer, new(null, null)),
+    };
 
     private JsonObject? ReadDictionary(JsonElement json, JsonTypeInfo info, string pointer, Limits limits)
     {

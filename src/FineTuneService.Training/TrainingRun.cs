@@ -35,7 +35,7 @@ public sealed class TrainingRun : IDisposable
         spec = SpecResolver.Resolve(spec, new SpecFacts { MaxPositions = config.MaxLength, Columns = DataFile.Open(spec.Dataset.Train).FirstColumns() }).Spec;
 
         var taskConfig = (TrainingTaskConfig)spec.Task;
-        var task = taskConfig.Load(spec.Dataset, spec.Training, tokenizer);
+        var task = taskConfig.Load(spec.Dataset, spec.Training, tokenizer, DatasetCache.FromEnvironment(clock));
         foreach (var note in task.Notes)
             emit(new Noted { Level = "info", Code = "data", Message = note });
         if (task.Samples.Count > 0)

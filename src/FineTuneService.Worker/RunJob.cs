@@ -43,7 +43,7 @@ internal sealed partial class RunJob(
         var folder = await Prepare(job, places, cancel);
         // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
         // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
-        using var process = new TrainerProcess(trainer, folder, job.Attempt);
+        using var process = new TrainerProcess(trainer, folder, job.Attempt, _settings.DatasetCache ?? storage.TokenizedDirectory, _settings.DatasetCacheBytes);
         await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Running, null, null, CancellationToken.None));
         var pump = new EventPump(folder, job, projection, clock, log);
         var ending = await Supervise(job, process, pump);

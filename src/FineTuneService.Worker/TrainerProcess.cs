@@ -16,7 +16,7 @@ internal sealed class TrainerProcess : IDisposable
     private readonly Process _process;
     private readonly Queue<string> _errors = new();
 
-    public TrainerProcess(TrainerLocation trainer, RunFolder folder, int attempt)
+    public TrainerProcess(TrainerLocation trainer, RunFolder folder, int attempt, string datasetCache, long datasetCacheBytes)
     {
         var start = new ProcessStartInfo(trainer.Path, ["train", folder.Path, "--supervised", "--attempt", attempt.ToString(CultureInfo.InvariantCulture)])
         {
@@ -25,6 +25,8 @@ internal sealed class TrainerProcess : IDisposable
             WorkingDirectory = folder.Path,
         };
         TrainerLocation.Restrict(start.Environment);
+        start.Environment[TrainerVariables.DatasetCache] = datasetCache == "off" ? datasetCache : Path.GetFullPath(datasetCache);
+        start.Environment[TrainerVariables.DatasetCacheBytes] = datasetCacheBytes.ToString(CultureInfo.InvariantCulture);
         _process = Process.Start(start)!;
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
         _process.BeginErrorReadLine();

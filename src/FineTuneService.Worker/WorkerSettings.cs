@@ -20,4 +20,10 @@ public sealed class WorkerSettings
 
     /// <summary>Wait before an attempt that follows a lost one.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Folder for tokenized datasets, which runs share; or <c>off</c>. Default: <c>tokenized</c> in the data directory.</summary>
+    public string? DatasetCache { get; init; }
+
+    /// <summary>Bytes that it may have; what was used longest ago goes first.</summary>
+    public long DatasetCacheBytes { get; init; } = 20L << 30;
 }

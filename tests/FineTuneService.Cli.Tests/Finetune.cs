@@ -19,6 +19,8 @@ internal static class Finetune
         var start = new ProcessStartInfo(Executable, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         // Tests run side by side, and models this small are no quicker with more threads, which would only wait for each other.
         start.Environment["OMP_NUM_THREADS"] = "1";
+        start.Environment[TrainerVariables.DatasetCache] = Path.Combine(AppContext.BaseDirectory, "tokenized");
+        start.Environment[TrainerVariables.DatasetCacheBytes] = "50000000";
         return Process.Start(start)!;
     }
 

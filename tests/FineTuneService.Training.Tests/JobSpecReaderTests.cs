@@ -80,7 +80,8 @@ public sealed class JobSpecReaderTests
     [InlineData("""{"logging_steps": 1.5}""", "/training/logging_steps")]
     [InlineData("""{"warmup_ratio": 1}""", "/training/warmup_ratio")]
     [InlineData("""{"warmup_ratio": 0.1, "warmup_steps": 5}""", "/training/warmup_steps")]
-    [InlineData("""{"group_by_length": true}""", "/training/group_by_length")]
+    [InlineData("""{"group_by_length": "yes"}""", "/training/group_by_length")]
+    [InlineData("""{"group_by_length": true, "train_sampling_strategy": "random"}""", "/training/train_sampling_strategy")]
     [InlineData("""{"eval_strategy": "steps"}""", "/training/save_strategy")]
     [InlineData("""{"evaluation_strategy": "steps", "save_strategy": "steps", "eval_steps": 20, "save_steps": 50}""", "/training/save_steps")]
     [InlineData("""{"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 0.2, "save_steps": 0.5}""", "/training/save_steps")]
@@ -119,6 +120,13 @@ public sealed class JobSpecReaderTests
     [InlineData("""{"eval_strategy": "no"}""")]
     [InlineData("""{"adam_beta1": 0, "weight_decay": 0, "max_grad_norm": 0, "max_steps": 1, "learning_rate": 1, "seed": 4294967295}""")]
     public void Sound_settings_at_their_limits_pass(string training) => Read($$$"""{{{{Least}}}, "training": {{{training}}}}""");
+
+    [Theory]
+    [InlineData("""{"train_sampling_strategy": "group_by_length"}""", TrainSamplingStrategy.GroupByLength)]
+    [InlineData("""{"group_by_length": true}""", TrainSamplingStrategy.GroupByLength)]
+    [InlineData("""{"group_by_length": false}""", TrainSamplingStrategy.Random)]
+    public void Grouping_by_length_has_an_old_name(string training, TrainSamplingStrategy expected) =>
+        Assert.Equal(expected, Read($$$"""{{{{Least}}}, "training": {{{training}}}}""").Training.TrainSamplingStrategy);
 
     [Fact]
     public void Early_stopping_without_validation_rows_points_to_the_rows() =>

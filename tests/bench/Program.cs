@@ -5,6 +5,9 @@ using FineTuneService.Training.Native;
 // FineTuneService.Bench [STEPS]                  the default set
 // FineTuneService.Bench --qlora LAYERS STEPS     only the memory of QLoRA, with so many of Llama 7B's 32 layers: all of them take minutes and about 5 GB
 // FineTuneService.Bench tokenizers TEXT FOLDER…  these tokenizers on this text
+// FineTuneService.Bench --epoch tiny|distilbert [--peer "COMMAND"]   a whole job, beside the peer's (README.md)
+// FineTuneService.Bench --allocations STEPS      managed memory of a step
+// FineTuneService.Bench --dataset ROWS           a dataset of so many rows, tokenized and found again
 if (args is ["tokenizers", var text, .. var folders])
 {
     TokenizerBenchmark.Run(folders, File.ReadAllLines(text));
@@ -15,6 +18,21 @@ TorchLibrary.EnsureLoaded();
 if (args is ["--qlora", var layers, var qloraSteps])
 {
     QloraMemory.Run(int.Parse(layers, CultureInfo.InvariantCulture), int.Parse(qloraSteps, CultureInfo.InvariantCulture));
+    return;
+}
+if (args is ["--epoch", "tiny" or "distilbert", ..] && args.Length is 2 or 4)
+{
+    EpochBenchmark.Run(args[1], args is [_, _, "--peer", var peer] ? peer : null);
+    return;
+}
+if (args is ["--allocations", var allocationSteps])
+{
+    StepAllocations.Run(int.Parse(allocationSteps, CultureInfo.InvariantCulture));
+    return;
+}
+if (args is ["--dataset", var datasetRows])
+{
+    DatasetBenchmark.Run(int.Parse(datasetRows, CultureInfo.InvariantCulture));
     return;
 }
 var steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 8;

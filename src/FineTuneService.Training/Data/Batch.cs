@@ -44,6 +44,9 @@ public abstract class ExampleSet
 {
     public abstract int Count { get; }
 
+    /// <summary>Tokens of a row.</summary>
+    public abstract int Length(int row);
+
     public abstract Batch Collate(ReadOnlySpan<int> rows);
 
     /// <summary>For training, where a set may show its rows otherwise in every epoch: a function of epoch and rows alone, so that a resumed run sees the same.</summary>

@@ -11,13 +11,13 @@ public static class DataLoader
 
     /// <summary>The micro-batches of each optimizer step from <paramref name="firstStep"/> to the end of the plan, over all epochs; of several processes' each gets its share.</summary>
     public static IEnumerable<IReadOnlyList<Batch>> TrainingSteps(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep, Ranks? ranks = null) =>
-        Prefetch(StepRows(rows.Count, arguments, plan, firstStep).Select(step => Share(rows, step.Epoch, [.. step.Rows], ranks ?? Ranks.Alone)));
+        Prefetch(StepRows(rows, arguments, plan, firstStep).Select(step => Share(rows, step.Epoch, [.. step.Rows], ranks ?? Ranks.Alone)));
 
-    /// <summary>All rows in their order.</summary>
-    public static IEnumerable<Batch> Sequential(ExampleSet rows, int batchSize) =>
-        Prefetch(Enumerable.Range(0, rows.Count).Chunk(batchSize).Select(batch => rows.Collate(batch)));
+    /// <summary>Every row once, rows of like length together, the longest first; with each batch its rows.</summary>
+    public static IEnumerable<(int[] Rows, Batch Batch)> ByLength(ExampleSet rows, int batchSize) =>
+        Prefetch(EpochOrder.ByLength(rows).Chunk(batchSize).Select(batch => (batch, rows.Collate(batch))));
 
-    private static IEnumerable<(int Epoch, IEnumerable<int[]> Rows)> StepRows(int count, TrainingArguments arguments, StepPlan plan, int firstStep)
+    private static IEnumerable<(int Epoch, IEnumerable<int[]> Rows)> StepRows(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep)
     {
         int batch = arguments.PerDeviceTrainBatchSize.Resolved, accumulation = arguments.GradientAccumulationSteps;
         var epoch = -1;
@@ -25,7 +25,7 @@ public static class DataLoader
         for (var step = firstStep; step < plan.TotalSteps; step++)
         {
             if (step / plan.StepsPerEpoch != epoch)
-                order = EpochOrder.Of(count, arguments.TrainSamplingStrategy, arguments.DataSeed ?? arguments.Seed, epoch = step / plan.StepsPerEpoch);
+                order = EpochOrder.Of(rows, arguments, epoch = step / plan.StepsPerEpoch);
             var first = step % plan.StepsPerEpoch * accumulation;
             var last = Math.Min(first + accumulation, plan.BatchesPerEpoch);
             var ofThisEpoch = order;

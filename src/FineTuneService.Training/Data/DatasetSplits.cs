@@ -2,9 +2,9 @@ using FineTuneService.Contracts;
 
 namespace FineTuneService.Training.Data;
 
-/// <summary>A row of the data as a model reads it.</summary>
+/// <summary>A row of the data as a model reads it, or where that lies.</summary>
 /// <param name="Key">Equal for rows that say the same, see <see cref="HeldOut.KeyOf"/>.</param>
-public sealed record Tokenized<T>(string Key, T Tokens);
+public readonly record struct Tokenized<T>(UInt128 Key, T Tokens);
 
 /// <summary>The rows of a job's files, tokenized, with the ledger of each file.</summary>
 /// <param name="Validation">Empty when nothing is held out.</param>

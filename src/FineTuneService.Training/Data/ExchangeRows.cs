@@ -8,8 +8,7 @@ internal static class ExchangeRows
     /// <exception cref="FaultException">When the rows' faults are enough, or a fault is none of a row but of the job.</exception>
     public static IEnumerable<(TRow Row, TTokens Tokens)> Tokenize<TRow, TTokens>(IEnumerable<TRow> rows, Func<TRow, TTokens> tokenize, Func<TRow, long> line, RowLedger ledger)
     {
-        // Read to the end first: readers write to the ledger as this loop does, and a fault of the file must not come out of a parallel query.
-        foreach (var (row, tokens, faults) in rows.ToList().AsParallel().AsOrdered().Select(Attempt))
+        foreach (var (row, (tokens, faults)) in rows.MapInParallel(Attempt))
         {
             foreach (var fault in faults)
                 if (fault.Pointer is ExchangeTokenizer.TemplatePointer or ExchangeTokenizer.ModelPointer)
@@ -20,15 +19,15 @@ internal static class ExchangeRows
                 yield return (row, tokens!);
         }
 
-        (TRow Row, TTokens? Tokens, IReadOnlyList<Fault> Faults) Attempt(TRow row)
+        (TTokens? Tokens, IReadOnlyList<Fault> Faults) Attempt(TRow row)
         {
             try
             {
-                return (row, tokenize(row), []);
+                return (tokenize(row), []);
             }
             catch (FaultException error)
             {
-                return (row, default, error.Faults);
+                return (default, error.Faults);
             }
         }
     }

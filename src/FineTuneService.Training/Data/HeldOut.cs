@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -9,12 +10,12 @@ internal static partial class HeldOut
 {
     /// <param name="key">Equal for rows that say the same, see <see cref="KeyOf"/>.</param>
     /// <param name="stratum">Held out in equal shares, such as a label; null where rows have none.</param>
-    public static (List<T> Train, List<T> Validation) Split<T>(List<T> rows, double share, long seed, Func<T, string> key, Func<T, string>? stratum = null) where T : class
+    public static (List<T> Train, List<T> Validation) Split<T>(List<T> rows, double share, long seed, Func<T, UInt128> key, Func<T, string>? stratum = null)
     {
-        var held = new HashSet<T>(ReferenceEqualityComparer.Instance);
-        var groups = rows.GroupBy(key).Select(group => group.ToArray());
+        var held = new bool[rows.Count];
+        var groups = Enumerable.Range(0, rows.Count).GroupBy(row => key(rows[row])).Select(group => group.ToArray());
         // A group of equal rows counts to the stratum of its first.
-        foreach (var members in groups.GroupBy(group => stratum?.Invoke(group[0]) ?? "").OrderBy(group => group.Key, StringComparer.Ordinal).Select(group => group.ToArray()))
+        foreach (var members in groups.GroupBy(group => stratum?.Invoke(rows[group[0]]) ?? "").OrderBy(group => group.Key, StringComparer.Ordinal).Select(group => group.ToArray()))
         {
             var wanted = (int)Math.Round(share * members.Sum(group => group.Length), MidpointRounding.AwayFromZero);
             var order = EpochOrder.Of(members.Length, Contracts.TrainSamplingStrategy.Random, seed, epoch: -1);
@@ -22,16 +23,19 @@ internal static partial class HeldOut
             foreach (var group in order.SkipLast(1).Select(at => members[at]))
                 if (group.Length <= wanted)
                 {
-                    held.UnionWith(group);
+                    foreach (var row in group)
+                        held[row] = true;
                     wanted -= group.Length;
                 }
         }
-        return (rows.FindAll(row => !held.Contains(row)), rows.FindAll(held.Contains));
+        return (Where(false), Where(true));
+
+        List<T> Where(bool side) => [.. rows.Where((_, row) => held[row] == side)];
     }
 
     /// <summary>The same for texts that differ in case and white space only; of fixed size, so that it can be kept where the text is not.</summary>
-    public static string KeyOf(string text) =>
-        Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Spaces().Replace(text.Trim().ToLowerInvariant(), " "))));
+    public static UInt128 KeyOf(string text) =>
+        BinaryPrimitives.ReadUInt128BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(Spaces().Replace(text.Trim().ToLowerInvariant(), " "))));
 
     [GeneratedRegex(@"\s+")]
     private static partial Regex Spaces();

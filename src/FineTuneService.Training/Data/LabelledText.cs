@@ -15,11 +15,10 @@ internal static class LabelledTextReader
 {
     private const char LabelSeparator = '|';
 
-    /// <exception cref="FaultException">With the faults of the file: columns, labels that are no numbers.</exception>
-    public static (List<LabelledText> Rows, DataLedger Ledger) Read(string path, DatasetSpec columns, ProblemType? problemType)
+    /// <summary>The rows that can be used; others go to the ledger, as do labels that are no numbers.</summary>
+    /// <exception cref="FaultException">While enumerating, with the faults of the file.</exception>
+    public static IEnumerable<LabelledText> Read(RowLedger ledger, DatasetSpec columns, ProblemType? problemType)
     {
-        var ledger = new RowLedger(path);
-        var rows = new List<LabelledText>();
         foreach (var row in ledger.Rows(("text_column", columns.TextColumn), ("text_pair_column", columns.TextPairColumn), ("label_column", columns.LabelColumn)))
         {
             var text = CellText.Of(row[columns.TextColumn!]);
@@ -29,13 +28,12 @@ internal static class LabelledTextReader
             else if (row[columns.LabelColumn!] is not { } label || (label is string { } given && string.IsNullOrWhiteSpace(given)))
                 ledger.Drop("no label", row.Line);
             else if (problemType != ProblemType.Regression)
-                rows.Add(new(row.Line, text, pair, Labels(label, problemType)));
+                yield return new(row.Line, text, pair, Labels(label, problemType));
             else if (CellText.TryNumber(CellText.Of(label)!, out var value))
-                rows.Add(new(row.Line, text, pair, [], value));
+                yield return new(row.Line, text, pair, [], value);
             else
                 ledger.Fault(row.Line, CellText.Of(label), "The label of a regression is not a number.", "Write numbers with a decimal point, or choose problem_type single_label_classification.");
         }
-        return (rows, ledger.Close(rows.Count, ("No row has both a text and a label.", "Check text_column and label_column.")));
     }
 
     /// <summary>True for a label that can only mean several classes.</summary>

@@ -1,4 +1,4 @@
-using FineTuneService.Training.Models;
+using System.Runtime.InteropServices;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
@@ -28,46 +28,62 @@ public readonly record struct MaskReplacement(int Mask, int Other)
 /// Texts with some tokens hidden, drawn anew in every epoch. What is hidden is a function of seed, epoch and row alone: a resumed run hides the same,
 /// and any thread may collate.
 /// </summary>
+/// <param name="rows">Of one text, or of several, one after the other. Marks say which word of its text a token belongs to; −1 is never hidden.</param>
 /// <param name="padding">Id of the padding token.</param>
-public sealed class MaskedTexts(IReadOnlyList<MaskableText> texts, MaskingRule rule, long padding) : ExampleSet
+public sealed class MaskedTexts(TokenRows rows, MaskingRule rule, long padding) : ExampleSet
 {
     private const int EvaluationEpoch = -1;
 
-    public override int Count => texts.Count;
+    public override int Count => rows.Count;
+
+    public override int Length(int row) => rows.Length(row);
 
     /// <summary>For evaluation: the same every time.</summary>
-    public override Batch Collate(ReadOnlySpan<int> rows) => Collate(rows, EvaluationEpoch);
+    public override Batch Collate(ReadOnlySpan<int> chosen) => Collate(chosen, EvaluationEpoch);
 
-    public override Batch Collate(ReadOnlySpan<int> rows, int epoch)
+    public override Batch Collate(ReadOnlySpan<int> chosen, int epoch)
     {
         var width = 0;
-        foreach (var row in rows)
-            width = Math.Max(width, texts[row].Ids.Length);
-        long[] ids = new long[rows.Length * width], mask = new long[rows.Length * width], labels = new long[rows.Length * width];
-        Array.Fill(ids, padding);
-        Array.Fill(labels, LanguageModelLoss.Ignored);
-        var (tokens, targets) = (0, 0);
-        for (var at = 0; at < rows.Length; at++)
+        foreach (var row in chosen)
+            width = Math.Max(width, rows.Length(row));
+        var padded = new PaddedRows(chosen.Length, width, padding, withTypes: false);
+        var labels = Numbers.Filled(LanguageModelLoss.Ignored, chosen.Length, width);
+        var places = new List<long>();
+        var units = new List<Unit>();
+        for (var at = 0; at < chosen.Length; at++)
         {
-            var text = texts[rows[at]];
-            var (start, length) = (at * width, text.Ids.Length);
-            Array.Fill(mask, 1, start, length);
-            targets += Hide(text, Random(epoch, rows[at]), ids.AsSpan(start, length), labels.AsSpan(start, length));
-            tokens += length;
+            var ids = Put(padded, at, chosen[at], units);
+            Hide(units, Random(epoch, chosen[at]), ids, Numbers.Of<long>(labels).Slice(at * width, ids.Length), at * width, places);
         }
-        var inputs = new ModelInputs(Matrix(ids, rows.Length), tokens < ids.Length ? Matrix(mask, rows.Length) : null) { LogitPositions = tensor(Hidden(labels, targets)) };
-        return new(inputs, Matrix(labels, rows.Length), rows.Length, tokens, targets);
-
-        static Tensor Matrix(long[] values, int height) => tensor(values).reshape(height, -1);
+        var positions = empty(places.Count, ScalarType.Int64);
+        CollectionsMarshal.AsSpan(places).CopyTo(Numbers.Of<long>(positions));
+        return new(padded.ToInputs() with { LogitPositions = positions }, labels, chosen.Length, padded.Tokens, places.Count);
     }
 
-    private static long[] Hidden(long[] labels, int count)
+    /// <summary>Writes a row's texts, and notes what of them is chosen together: the tokens of a word, or one token.</summary>
+    private Span<long> Put(PaddedRows padded, int at, int row, List<Unit> units)
     {
-        var places = new long[count];
-        for (int place = 0, next = 0; place < labels.Length; place++)
-            if (labels[place] != LanguageModelLoss.Ignored)
-                places[next++] = place;
-        return places;
+        units.Clear();
+        var start = 0;
+        for (var index = 0; index < rows.Texts(row); index++)
+        {
+            var text = rows.Text(row, index);
+            var words = rows.Marks(text);
+            padded.Add(at, rows.Ids(text));
+            var last = -1;
+            for (var token = 0; token < words.Length; token++)
+            {
+                if (words[token] < 0)
+                    continue;
+                if (rule.WholeWords && words[token] == last && units[^1].End == start + token)
+                    units[^1] = units[^1] with { End = start + token + 1 };
+                else
+                    units.Add(new(start + token, start + token + 1));
+                last = words[token];
+            }
+            start += text.Length;
+        }
+        return padded.Row(at);
     }
 
     private SplitMix64 Random(int epoch, int row)
@@ -76,32 +92,29 @@ public sealed class MaskedTexts(IReadOnlyList<MaskableText> texts, MaskingRule r
         return new(ofEpoch ^ unchecked((ulong)row * 0xD1B54A32D192ED03UL));
     }
 
-    /// <returns>How many tokens are to be guessed.</returns>
-    private int Hide(MaskableText text, SplitMix64 random, Span<long> ids, Span<long> labels)
+    /// <param name="offset">Of the row in the flattened batch.</param>
+    /// <param name="places">Gets where in the flattened batch there is something to be guessed.</param>
+    private void Hide(List<Unit> units, SplitMix64 random, Span<long> ids, Span<long> labels, int offset, List<long> places)
     {
-        var units = Units(text);
-        var chosen = units.Where(_ => Chance(ref random, rule.Probability)).ToArray();
-        if (chosen.Length == 0)
-            chosen = [units[(int)random.Below((ulong)units.Length)]];
-        for (var token = 0; token < text.Ids.Length; token++)
-            ids[token] = text.Ids[token];
-        foreach (var token in chosen.SelectMany(unit => unit))
-        {
-            labels[token] = text.Ids[token];
-            var draw = (int)random.Below(MaskReplacement.Whole);
-            ids[token] = draw < rule.Replacement.Mask ? rule.MaskTokenId
-                : draw < rule.Replacement.Mask + rule.Replacement.Other ? (long)random.Below((ulong)rule.VocabularySize)
-                : text.Ids[token];
-        }
-        return chosen.Sum(unit => unit.Length);
-    }
-
-    /// <summary>What is chosen together: the tokens of a word, or one token.</summary>
-    private int[][] Units(MaskableText text)
-    {
-        var tokens = Enumerable.Range(0, text.Ids.Length).Where(token => text.Words[token] >= 0);
-        return [.. tokens.GroupBy(token => rule.WholeWords ? text.Words[token] : token).Select(group => group.ToArray())];
+        var chosen = new List<Unit>();
+        foreach (var unit in units)
+            if (Chance(ref random, rule.Probability))
+                chosen.Add(unit);
+        if (chosen.Count == 0)
+            chosen.Add(units[(int)random.Below((ulong)units.Count)]);
+        foreach (var (start, end) in chosen)
+            for (var token = start; token < end; token++)
+            {
+                (labels[token], var draw) = (ids[token], (int)random.Below(MaskReplacement.Whole));
+                places.Add(offset + token);
+                ids[token] = draw < rule.Replacement.Mask ? rule.MaskTokenId
+                    : draw < rule.Replacement.Mask + rule.Replacement.Other ? (long)random.Below((ulong)rule.VocabularySize)
+                    : ids[token];
+            }
     }
 
     private static bool Chance(ref SplitMix64 random, double probability) => (random.Next() >> 11) * (1.0 / (1UL << 53)) < probability;
+
+    /// <summary>Tokens of a row that are hidden together, <c>[start, end)</c>.</summary>
+    private readonly record struct Unit(int Start, int End);
 }

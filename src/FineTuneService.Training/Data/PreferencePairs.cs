@@ -11,9 +11,15 @@ public sealed record PreferencePair(TokenSequence Chosen, TokenSequence Rejected
 /// Preferences in batches of both answers: first all the chosen, then all the rejected, <c>[2 · pairs, seq]</c>, so that one forward pass serves both.
 /// The loss is a mean over pairs.
 /// </summary>
-public sealed class PreferencePairs(IReadOnlyList<PreferencePair> pairs, long padding) : ExampleSet
+/// <param name="pairs">Two texts a row: chosen, rejected. Marks are weights.</param>
+public sealed class PreferencePairs(TokenRows pairs, long padding) : ExampleSet
 {
+    private const int Answers = 2;
+
     public override int Count => pairs.Count;
+
+    /// <summary>Of the longer answer: both are padded to it.</summary>
+    public override int Length(int row) => Math.Max(pairs.Text(row, 0).Length, pairs.Text(row, 1).Length);
 
     /// <summary>What the base model makes of each answer: log-probabilities <c>(chosen, rejected)</c> by pair; empty until they are known.</summary>
     public IReadOnlyList<(float Chosen, float Rejected)> References { get; set; } = [];
@@ -21,23 +27,33 @@ public sealed class PreferencePairs(IReadOnlyList<PreferencePair> pairs, long pa
     /// <summary>Tokens and weights of all pairs, for telling whether two sets are the same.</summary>
     public void AppendTo(IncrementalHash hash)
     {
-        foreach (var text in pairs.SelectMany(pair => new[] { pair.Chosen, pair.Rejected }))
-        {
-            hash.AppendData(MemoryMarshal.AsBytes<int>(text.Ids));
-            hash.AppendData(MemoryMarshal.AsBytes<float>(text.Weights));
-        }
+        for (var row = 0; row < pairs.Count; row++)
+            for (var answer = 0; answer < Answers; answer++)
+            {
+                hash.AppendData(MemoryMarshal.AsBytes(pairs.Ids(pairs.Text(row, answer))));
+                hash.AppendData(MemoryMarshal.AsBytes(pairs.Marks(pairs.Text(row, answer))));
+            }
     }
 
     public override Batch Collate(ReadOnlySpan<int> rows)
     {
-        var chosen = rows.ToArray();
-        var texts = chosen.Select(row => pairs[row].Chosen).Concat(chosen.Select(row => pairs[row].Rejected)).Select(text => (IReadOnlyList<TokenSequence>)[text]);
-        return TokenSequences.Collate([.. texts], padding) with
+        var (width, hasShares) = (0, false);
+        foreach (var row in rows)
         {
-            Rows = rows.Length,
-            Targets = rows.Length,
-            ReferenceLogProbabilities = References.Count == 0 ? null
-                : tensor(chosen.Select(row => References[row].Chosen).Concat(chosen.Select(row => References[row].Rejected)).ToArray()), // [2 · pairs]
-        };
+            width = Math.Max(width, Length(row));
+            for (var answer = 0; answer < Answers; answer++)
+                hasShares |= CausalBatch.HasShares(pairs.Weights(pairs.Text(row, answer)));
+        }
+        var batch = new CausalBatch(Answers * rows.Length, width, isPacked: false, hasShares, padding);
+        var references = References.Count == 0 ? null : new float[Answers * rows.Length];
+        for (var at = 0; at < rows.Length; at++)
+            for (var answer = 0; answer < Answers; answer++)
+            {
+                var text = pairs.Text(rows[at], answer);
+                batch.Add(answer * rows.Length + at, pairs.Ids(text), pairs.Weights(text));
+                if (references is not null)
+                    references[answer * rows.Length + at] = answer == 0 ? References[rows[at]].Chosen : References[rows[at]].Rejected;
+            }
+        return batch.ToBatch() with { Rows = rows.Length, Targets = rows.Length, ReferenceLogProbabilities = references is null ? null : tensor(references) }; // [2 · pairs]
     }
 }

@@ -6,17 +6,19 @@ namespace FineTuneService.Training.Data;
 /// </summary>
 public static class SequencePacking
 {
+    /// <param name="length">Tokens of a text.</param>
     /// <param name="capacity">Tokens in a row; no text is longer.</param>
     /// <returns>Rows in the order in which they were begun; the same for the same texts.</returns>
-    public static IReadOnlyList<IReadOnlyList<TokenSequence>> BestFitDecreasing(IReadOnlyList<TokenSequence> texts, int capacity)
+    public static IReadOnlyList<IReadOnlyList<T>> BestFitDecreasing<T>(IEnumerable<T> texts, Func<T, int> length, int capacity)
     {
-        var rows = new List<List<TokenSequence>>();
+        var rows = new List<List<T>>();
         var rowsByRoom = new Stack<int>[capacity + 1];
         var rooms = new SortedSet<int>(); // those with a row
-        foreach (var text in texts.OrderByDescending(text => text.Length))
+        foreach (var text in texts.OrderByDescending(length))
         {
+            var needed = length(text);
             int room, row;
-            if (rooms.GetViewBetween(text.Length, capacity).Min is var tightest and > 0)
+            if (rooms.GetViewBetween(needed, capacity).Min is var tightest and > 0)
             {
                 (room, row) = (tightest, rowsByRoom[tightest].Pop());
                 if (rowsByRoom[tightest].Count == 0)
@@ -28,7 +30,7 @@ public static class SequencePacking
                 rows.Add([]);
             }
             rows[row].Add(text);
-            if (room - text.Length is > 0 and var rest)
+            if (room - needed is > 0 and var rest)
             {
                 (rowsByRoom[rest] ??= new()).Push(row);
                 rooms.Add(rest);

@@ -3,6 +3,12 @@ using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Data;
 
+/// <summary>A row with its tokens in place of its text.</summary>
+/// <param name="Key">Equal for rows that say the same.</param>
+/// <param name="Labels">As the file has them.</param>
+/// <param name="Value">Regression: the number.</param>
+public sealed record LabelledTokens(long Line, UInt128 Key, Stretch Tokens, int TruncatedTokens, IReadOnlyList<string> Labels, double Value);
+
 /// <summary>The rows of a text-classification job, split and with their classes known.</summary>
 public sealed record TextClassificationData
 {
@@ -15,24 +21,25 @@ public sealed record TextClassificationData
     public required IReadOnlyList<string> Labels { get; init; }
     public IReadOnlyDictionary<string, int> LabelIds => field ??= Labels.Index().ToDictionary(label => label.Item, label => label.Index);
 
-    public required IReadOnlyList<LabelledText> Train { get; init; }
+    public required IReadOnlyList<LabelledTokens> Train { get; init; }
 
     /// <summary>Empty when nothing is held out.</summary>
-    public required IReadOnlyList<LabelledText> Validation { get; init; }
-    public required IReadOnlyList<LabelledText> Test { get; init; }
+    public required IReadOnlyList<LabelledTokens> Validation { get; init; }
+    public required IReadOnlyList<LabelledTokens> Test { get; init; }
     public required IReadOnlyList<DataLedger> Ledgers { get; init; }
 
     /// <param name="dataset">With paths, and its columns resolved.</param>
     /// <param name="seed">Of the split.</param>
+    /// <param name="tokenize">Puts the rows' texts into a dataset, in their order.</param>
     /// <param name="known">Class names that a model already has; null: those of the training rows.</param>
     /// <exception cref="FaultException">With file and line of each fault.</exception>
-    public static TextClassificationData Load(DatasetSpec dataset, ProblemType? problemType, long seed, IReadOnlyList<string>? known = null)
+    public static TextClassificationData Load(DatasetSpec dataset, ProblemType? problemType, long seed, TextTokens tokenize, IReadOnlyList<string>? known = null)
     {
         problemType ??= DataFile.Open(dataset.Train).Rows().Take(100).Any(row => LabelledTextReader.IsList(row[dataset.LabelColumn!]))
             ? ProblemType.MultiLabelClassification
             : ProblemType.SingleLabelClassification;
-        var (train, trainLedger) = LabelledTextReader.Read(dataset.Train, dataset, problemType);
-        List<DataLedger> ledgers = [trainLedger];
+        List<DataLedger> ledgers = [];
+        var train = Read(dataset.Train);
         string[] labels = known is not null ? [.. known] : problemType == ProblemType.Regression ? ["LABEL_0"] : LabelOrder.Of(train.SelectMany(row => row.Labels));
         if (problemType != ProblemType.Regression && known is not null)
             CheckKnown(dataset.Train, train, labels);
@@ -42,20 +49,50 @@ public sealed record TextClassificationData
         var validation = Split(dataset.Validation);
         var test = Split(dataset.Test);
         if (dataset.Validation is null && dataset.ValidationSplit > 0)
-            (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed, row => HeldOut.KeyOf($"{row.Text}\0{row.Pair}"), row => string.Join('|', row.Labels));
+            (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed, row => row.Key, row => string.Join('|', row.Labels));
         return new() { ProblemType = problemType.Value, Labels = labels, Train = train, Validation = validation, Test = test, Ledgers = ledgers };
 
-        List<LabelledText> Split(string? path)
+        List<LabelledTokens> Split(string? path)
         {
             if (path is null)
                 return [];
-            var (rows, ledger) = LabelledTextReader.Read(path, dataset, problemType);
+            var rows = Read(path);
             if (problemType != ProblemType.Regression)
                 CheckKnown(path, rows, labels);
-            ledgers.Add(ledger);
+            return rows;
+        }
+
+        List<LabelledTokens> Read(string path)
+        {
+            var ledger = new RowLedger(path);
+            var rows = tokenize.Of(LabelledTextReader.Read(ledger, dataset, problemType)).ToList();
+            ledgers.Add(ledger.Close(rows.Count, ("No row has both a text and a label.", "Check text_column and label_column.")));
             return rows;
         }
     }
+
+    public void WriteTo(DatasetDraft draft)
+    {
+        draft.Write("train", Train.Select(Stored));
+        draft.Write("validation", Validation.Select(Stored));
+        draft.Write("test", Test.Select(Stored));
+        draft.Facts = new()
+        {
+            Notes = [.. Ledgers.Select(ledger => ledger.ToString())],
+            TruncatedRows = Train.Count(row => row.TruncatedTokens > 0),
+            TruncatedTokens = Train.Sum(row => (long)row.TruncatedTokens),
+            Labels = Labels,
+            ProblemType = ProblemType,
+        };
+    }
+
+    /// <summary>With one class id; or 0/1 per class; or the number.</summary>
+    private StoredRow Stored(LabelledTokens row) => new([row.Tokens], ProblemType switch
+    {
+        ProblemType.SingleLabelClassification => [LabelIds[row.Labels[0]]],
+        ProblemType.MultiLabelClassification => [.. Labels.Select(label => row.Labels.Contains(label) ? 1f : 0f)],
+        _ => [(float)row.Value],
+    });
 
     /// <summary>The checks that a profile of the training file allows, before a job is accepted.</summary>
     public static void Check(DatasetProfile train, DatasetSpec dataset, ProblemType? problemType, FaultList faults)
@@ -81,7 +118,7 @@ public sealed record TextClassificationData
     private static string Example(ColumnProfile column) =>
         column.Counts is { Count: > 0 } counts ? $" (such as '{counts.Keys.FirstOrDefault(value => !CellText.TryNumber(value, out _)) ?? counts.Keys.First()}')" : "";
 
-    private static void CheckLabels(DatasetSpec dataset, ProblemType problemType, string[] labels, List<LabelledText> rows)
+    private static void CheckLabels(DatasetSpec dataset, ProblemType problemType, string[] labels, List<LabelledTokens> rows)
     {
         if (problemType == ProblemType.Regression)
             return;
@@ -95,7 +132,7 @@ public sealed record TextClassificationData
         faults.ThrowIfAny();
     }
 
-    private static void CheckKnown(string path, List<LabelledText> rows, string[] labels)
+    private static void CheckKnown(string path, List<LabelledTokens> rows, string[] labels)
     {
         var known = labels.ToHashSet();
         var faults = new FileFaults(path);

@@ -6,74 +6,61 @@ using static TorchSharp.torch;
 namespace FineTuneService.Training.Data;
 
 /// <summary>Texts as token ids, with what each is to be sorted into; padded per batch to the longest row.</summary>
-public sealed class TokenizedTexts : ExampleSet
+/// <param name="rows">Values: one class id; or 0/1 per class; or one number. Marks are the types of a pair's tokens.</param>
+/// <param name="padding">Id of the padding token.</param>
+public sealed class TokenizedTexts(TokenRows rows, ProblemType problemType, long padding) : ExampleSet
 {
-    private readonly Encoding[] _encodings;
-    private readonly float[][] _targets;
-    private readonly ProblemType _problemType;
-    private readonly long _padding;
-    private readonly bool _hasPairs;
+    /// <summary>By class, of a row in the loss; null: all 1.</summary>
+    public float[]? ClassWeights { get; init; }
 
-    /// <param name="texts">A text, or a text and its pair.</param>
-    /// <param name="targets">One class id; or 0/1 per class; or one number.</param>
-    public TokenizedTexts(IReadOnlyList<(string Text, string? Pair)> texts, float[][] targets, ProblemType problemType, Tokenizer tokenizer, int maxLength)
+    public override int Count => rows.Count;
+
+    public override int Length(int row) => rows.Length(row);
+
+    public override Batch Collate(ReadOnlySpan<int> chosen)
     {
-        (_targets, _problemType, _padding) = (targets, problemType, tokenizer.PaddingId ?? 0);
-        _encodings = [.. texts.AsParallel().AsOrdered().Select(text => tokenizer.Encode(text.Text, text.Pair, maxLength: maxLength))];
-        _hasPairs = _encodings.Any(encoding => encoding.TypeIds.Contains(1));
-    }
-
-    /// <summary>Of the rows in the loss; null: all 1.</summary>
-    public float[]? Weights { get; init; }
-
-    public override int Count => _encodings.Length;
-
-    public (int Rows, long Tokens) Truncated => (_encodings.Count(encoding => encoding.TruncatedTokens > 0), _encodings.Sum(encoding => (long)encoding.TruncatedTokens));
-
-    public override Batch Collate(ReadOnlySpan<int> rows)
-    {
-        var encodings = new Encoding[rows.Length];
-        for (var row = 0; row < rows.Length; row++)
-            encodings[row] = _encodings[rows[row]];
-        var inputs = Pad(encodings, _padding, _hasPairs);
-        var labels = _problemType switch
-        {
-            ProblemType.SingleLabelClassification => tensor(Gather(rows).Select(target => (long)target[0]).ToArray()), // [batch]
-            ProblemType.MultiLabelClassification => tensor(Gather(rows).SelectMany(target => target).ToArray()).reshape(rows.Length, -1), // [batch, labels]
-            _ => tensor(Gather(rows).Select(target => target[0]).ToArray()), // [batch]
-        };
-        var tokens = encodings.Sum(encoding => encoding.Ids.Length);
-        if (Weights is null)
-            return new(inputs, labels, rows.Length, tokens, ClassificationLoss.Targets(_problemType, rows.Length, _targets[rows[0]].Length));
-        var weights = new float[rows.Length];
-        for (var row = 0; row < rows.Length; row++)
-            weights[row] = Weights[rows[row]];
-        return new(inputs, labels, rows.Length, tokens, weights.Sum(weight => (double)weight)) { Weights = tensor(weights) };
+        var padded = new PaddedRows(chosen.Length, Longest(chosen), padding, rows.HasMarks);
+        for (var at = 0; at < chosen.Length; at++)
+            padded.Add(at, rows.Ids(rows.Text(chosen[at], 0)), rows.Marks(rows.Text(chosen[at], 0)));
+        if (ClassWeights is null)
+            return new(padded.ToInputs(), Labels(chosen), chosen.Length, padded.Tokens, ClassificationLoss.Targets(problemType, chosen.Length, rows.Values(chosen[0]).Length));
+        var weights = new float[chosen.Length];
+        for (var at = 0; at < chosen.Length; at++)
+            weights[at] = ClassWeights[(int)rows.Values(chosen[at])[0]];
+        return new(padded.ToInputs(), Labels(chosen), chosen.Length, padded.Tokens, weights.Sum(weight => (double)weight)) { Weights = tensor(weights) };
     }
 
     /// <summary>Pads on the right to the longest row; no mask where nothing is padded.</summary>
     public static ModelInputs Pad(IReadOnlyList<Encoding> encodings, long padding, bool withTypes)
     {
-        int rows = encodings.Count, width = encodings.Max(encoding => encoding.Ids.Length);
-        long[] ids = new long[rows * width], mask = new long[rows * width], types = new long[rows * width];
-        Array.Fill(ids, padding);
-        for (var row = 0; row < rows; row++)
-            for (var column = 0; column < encodings[row].Ids.Length; column++)
-            {
-                var at = row * width + column;
-                (ids[at], mask[at], types[at]) = (encodings[row].Ids[column], 1, encodings[row].TypeIds[column]);
-            }
-        return new(
-            tensor(ids).reshape(rows, width),
-            encodings.Any(encoding => encoding.Ids.Length < width) ? tensor(mask).reshape(rows, width) : null,
-            withTypes ? tensor(types).reshape(rows, width) : null);
+        var padded = new PaddedRows(encodings.Count, encodings.Max(encoding => encoding.Ids.Length), padding, withTypes);
+        foreach (var (row, encoding) in encodings.Index())
+            padded.Add(row, encoding.Ids, withTypes ? encoding.TypeIds : []);
+        return padded.ToInputs();
     }
 
-    private float[][] Gather(ReadOnlySpan<int> rows)
+    /// <summary><c>[batch]</c>; of many labels <c>[batch, labels]</c>.</summary>
+    private Tensor Labels(ReadOnlySpan<int> chosen)
     {
-        var targets = new float[rows.Length][];
-        for (var row = 0; row < rows.Length; row++)
-            targets[row] = _targets[rows[row]];
-        return targets;
+        if (problemType == ProblemType.SingleLabelClassification)
+        {
+            var classes = empty(chosen.Length, ScalarType.Int64);
+            for (var at = 0; at < chosen.Length; at++)
+                Numbers.Of<long>(classes)[at] = (long)rows.Values(chosen[at])[0];
+            return classes;
+        }
+        var width = rows.Values(chosen[0]).Length;
+        var values = problemType == ProblemType.MultiLabelClassification ? empty(chosen.Length, width) : empty(chosen.Length);
+        for (var at = 0; at < chosen.Length; at++)
+            rows.Values(chosen[at]).CopyTo(Numbers.Of<float>(values)[(at * width)..]);
+        return values;
+    }
+
+    private int Longest(ReadOnlySpan<int> chosen)
+    {
+        var longest = 0;
+        foreach (var row in chosen)
+            longest = Math.Max(longest, rows.Length(row));
+        return longest;
     }
 }

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 
 namespace FineTuneService.Training.Tasks;
@@ -29,25 +30,21 @@ public sealed record CausalLmConfig : LanguageModelTaskConfig
             faults.Require(text.Empty < train.Rows, "/dataset/text_column", text.Name, "Every row of this column is empty.", "Name the column with the text.");
     }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    private protected override TrainingTaskConfig RowOptions => new CausalLmConfig { Packing = Packing, DocumentSeparator = DocumentSeparator };
+
+    /// <summary>Long documents are split, never cut: no token is lost.</summary>
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt)
     {
-        var documents = new DocumentReader(dataset.TextColumn!, DocumentSeparator, tokenizer);
-        var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, documents.Read);
         var maxLength = arguments.MaxLength.Resolved;
-        return new CausalLmTask(splits, Packing, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, new(tokenizer, template: null), asMessages: false, tokenizer, maxLength), LabelSmoothing = arguments.LabelSmoothingFactor };
+        var documents = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, new DocumentReader(dataset.TextColumn!, DocumentSeparator, tokenizer, draft).Read);
+        var pieces = documents with { Train = Split(documents.Train), Validation = Split(documents.Validation), Test = Split(documents.Test) };
+        draft.Facts = LanguageModelTask.Write(pieces, Packing, tokenizer, maxLength, draft);
+
+        IReadOnlyList<Stretch> Split(IReadOnlyList<Stretch> texts) => [.. texts.SelectMany(text => text.Split(maxLength))];
     }
-}
 
-/// <summary>Long documents are split, never cut: no token is lost.</summary>
-internal sealed class CausalLmTask(DatasetSplits<TokenSequence> documents, bool packing, Tokenizer tokenizer, int maxLength)
-    : LanguageModelTask(Pieces(documents, maxLength), packing, tokenizer, maxLength)
-{
-    public override (int Rows, long Tokens) Truncated => (0, 0);
-
-    private static DatasetSplits<TokenSequence> Pieces(DatasetSplits<TokenSequence> splits, int maxLength)
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer) => new LanguageModelTask(data, tokenizer.PaddingId ?? 0, chatTemplate: null)
     {
-        return splits with { Train = Split(splits.Train), Validation = Split(splits.Validation), Test = Split(splits.Test) };
-
-        IReadOnlyList<TokenSequence> Split(IReadOnlyList<TokenSequence> texts) => [.. texts.SelectMany(text => text.Split(maxLength))];
-    }
+        SamplePrompts = PromptsOf(data.Facts.FirstHeldOut, new(tokenizer, template: null), asMessages: false, tokenizer, arguments.MaxLength.Resolved),
+    };
 }

@@ -24,43 +24,45 @@ internal static class ClassWeights
             "Weights are numbers above 0.", """Give "balanced", a list with a number for each label, or an object {"label": 2.5}.""");
     }
 
-    /// <returns>A weight for each row.</returns>
+    /// <returns>A weight for each class.</returns>
     /// <exception cref="FaultException">When weights and labels do not fit.</exception>
-    public static float[] Of(JsonElement given, TextClassificationData data)
+    public static float[] Of(JsonElement given, TokenizedDataset data)
     {
         var faults = new FaultList();
         Check(given, faults);
         faults.ThrowIfAny();
-        var weights = given.ValueKind switch
+        return given.ValueKind switch
         {
-            JsonValueKind.Array => InOrder([.. given.EnumerateArray().Select(weight => weight.GetSingle())], data.Labels),
-            JsonValueKind.Object => ByLabel(given, data),
-            _ => Balance(data),
+            JsonValueKind.Array => InOrder([.. given.EnumerateArray().Select(weight => weight.GetSingle())], data.Facts.Labels),
+            JsonValueKind.Object => ByLabel(given, data.Facts.Labels),
+            _ => Balance(data.Facts.Labels.Count, data.Train),
         };
-        return [.. data.Train.Select(row => weights[data.LabelIds[row.Labels[0]]])];
     }
 
     private static float[] InOrder(float[] weights, IReadOnlyList<string> labels) => weights.Length == labels.Count ? weights : throw new FaultException(
         Pointer, $"{weights.Length} numbers", $"There are {labels.Count} labels: {string.Join(", ", labels.Take(20))}.", "Give a number for each, in this order.");
 
     /// <summary>A label that is not named counts 1.</summary>
-    private static float[] ByLabel(JsonElement given, TextClassificationData data)
+    private static float[] ByLabel(JsonElement given, IReadOnlyList<string> labels)
     {
         var faults = new FaultList();
-        var weights = data.Labels.Select(_ => 1f).ToArray();
+        var weights = labels.Select(_ => 1f).ToArray();
+        var ids = labels.Index().ToDictionary(label => label.Item, label => label.Index);
         foreach (var member in given.EnumerateObject())
-            if (data.LabelIds.TryGetValue(member.Name, out var id))
+            if (ids.TryGetValue(member.Name, out var id))
                 weights[id] = member.Value.GetSingle();
             else
-                faults.Add($"{Pointer}/{JsonContract.Escape(member.Name)}", member.Name, "No training row has this label.", $"Known: {string.Join(", ", data.Labels.Take(20))}.");
+                faults.Add($"{Pointer}/{JsonContract.Escape(member.Name)}", member.Name, "No training row has this label.", $"Known: {string.Join(", ", labels.Take(20))}.");
         faults.ThrowIfAny();
         return weights;
     }
 
     /// <summary>scikit-learn's: rows / (classes · rows of the class), so that all classes count the same.</summary>
-    private static float[] Balance(TextClassificationData data)
+    private static float[] Balance(int classes, TokenRows rows)
     {
-        var counts = data.Train.CountBy(row => row.Labels[0]).ToDictionary();
-        return [.. data.Labels.Select(label => (float)data.Train.Count / (data.Labels.Count * Math.Max(1, counts.GetValueOrDefault(label))))];
+        var counts = new int[classes];
+        for (var row = 0; row < rows.Count; row++)
+            counts[(int)rows.Values(row)[0]]++;
+        return [.. counts.Select(count => (float)rows.Count / (classes * Math.Max(1, count)))];
     }
 }

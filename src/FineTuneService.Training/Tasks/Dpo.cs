@@ -49,33 +49,45 @@ public sealed record DpoConfig : LanguageModelTaskConfig
             training.NeftuneNoiseAlpha is null, "/training/neftune_noise_alpha", training.NeftuneNoiseAlpha, "What is compared with the base model must not be noisy.", "Leave it out.");
     }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    private protected override TrainingTaskConfig RowOptions => new DpoConfig { ChatTemplate = ChatTemplate };
+
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt)
     {
-        var maxLength = arguments.MaxLength.Resolved;
-        var data = new DpoData(this, dataset, tokenizer, maxLength);
+        var data = new DpoData(this, dataset, tokenizer, arguments.MaxLength.Resolved, draft);
         var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, data.Read);
-        return new DpoTask(this, data, splits, tokenizer) { SamplePrompts = PromptsOf(splits.Validation.Select(pair => pair.Chosen), data.Tokenizer, data.HasChats, tokenizer, maxLength) };
+        foreach (var (name, pairs) in new[] { ("train", splits.Train), ("validation", splits.Validation), ("test", splits.Test) })
+            draft.Write(name, pairs.Select(pair => new StoredRow([pair.Chosen, pair.Rejected], [])));
+        draft.Facts = new()
+        {
+            Notes = [.. splits.Ledgers.Select(ledger => ledger.ToString())],
+            TruncatedRows = data.Truncated.Rows,
+            TruncatedTokens = data.Truncated.Tokens,
+            HasChats = data.HasChats,
+            Samples = [.. splits.Train.Take(TokenSampleFile.Rows).SelectMany(pair => new[] { Sample("chosen", pair.Chosen), Sample("rejected", pair.Rejected) })],
+            FirstHeldOut = [.. splits.Validation.Take(UsualPrompts).Select(pair => draft.Read(pair.Chosen))],
+        };
+
+        TokenSample Sample(string name, Stretch answer) => TokenSampleFile.Of(name, draft.Read(answer), tokenizer);
     }
+
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer) => new DpoTask(this, data, tokenizer.PaddingId ?? 0)
+    {
+        SamplePrompts = PromptsOf(data.Facts.FirstHeldOut, new(tokenizer, ExchangeTokenizer.Template(ChatTemplate, tokenizer)), data.Facts.HasChats, tokenizer, arguments.MaxLength.Resolved),
+    };
 }
 
 internal sealed class DpoTask : TrainingTask
 {
     private readonly DpoConfig _config;
-    private readonly DpoData _data;
-    private readonly IReadOnlyList<DataLedger> _ledgers;
+    private readonly DatasetFacts _facts;
     private readonly Dictionary<string, PreferencePairs> _splits = [];
 
-    public DpoTask(DpoConfig config, DpoData data, DatasetSplits<PreferencePair> splits, Tokenizer tokenizer)
+    public DpoTask(DpoConfig config, TokenizedDataset data, long padding)
     {
-        (_config, _data) = (config, data);
-        _ledgers = splits.Ledgers;
-        foreach (var (name, pairs) in new[] { ("train", splits.Train), ("validation", splits.Validation), ("test", splits.Test) })
-            if (pairs.Count > 0)
-                _splits.Add(name, new(pairs, tokenizer.PaddingId ?? 0));
-        Samples =
-        [
-            .. splits.Train.Take(TokenSampleFile.Rows).SelectMany(pair => new[] { TokenSampleFile.Of("chosen", pair.Chosen, tokenizer), TokenSampleFile.Of("rejected", pair.Rejected, tokenizer) }),
-        ];
+        (_config, _facts) = (config, data.Facts);
+        foreach (var (name, pairs) in new[] { ("train", data.Train), ("validation", data.Validation), ("test", data.Test) })
+            if (pairs is not null)
+                _splits.Add(name, new(pairs, padding));
     }
 
     public override ExampleSet Train => _splits["train"];
@@ -84,11 +96,11 @@ internal sealed class DpoTask : TrainingTask
 
     public override ExampleSet? Test => _splits.GetValueOrDefault("test");
 
-    public override (int Rows, long Tokens) Truncated => _data.Truncated;
+    public override (int Rows, long Tokens) Truncated => (_facts.TruncatedRows, _facts.TruncatedTokens);
 
-    public override IEnumerable<string> Notes => _ledgers.Select(ledger => ledger.ToString());
+    public override IEnumerable<string> Notes => _facts.Notes;
 
-    public override IReadOnlyList<TokenSample> Samples { get; }
+    public override IReadOnlyList<TokenSample> Samples => _facts.Samples;
 
     public override string? ChatTemplate => _config.ChatTemplate;
 
@@ -125,11 +137,10 @@ internal sealed class DpoTask : TrainingTask
 }
 
 /// <summary>Reads the files of a job and fits their pairs into the maximal length.</summary>
-internal sealed class DpoData(DpoConfig config, DatasetSpec dataset, Tokenizer tokenizer, int maxLength)
+internal sealed class DpoData(DpoConfig config, DatasetSpec dataset, Tokenizer tokenizer, int maxLength, DatasetDraft draft)
 {
     private readonly PreferenceReader _reader = new(dataset);
-
-    public ExchangeTokenizer Tokenizer { get; } = new(tokenizer, ExchangeTokenizer.Template(config.ChatTemplate, tokenizer));
+    private readonly ExchangeTokenizer _tokenizer = new(tokenizer, ExchangeTokenizer.Template(config.ChatTemplate, tokenizer));
 
     /// <summary>Pairs cut, and the tokens lost by it, in all files read so far.</summary>
     public (int Rows, long Tokens) Truncated { get; private set; }
@@ -138,10 +149,10 @@ internal sealed class DpoData(DpoConfig config, DatasetSpec dataset, Tokenizer t
     public bool HasChats { get; private set; }
 
     /// <exception cref="FaultException">With file and line of each fault; or when nothing is left to learn.</exception>
-    public (List<Tokenized<PreferencePair>> Rows, DataLedger Ledger) Read(string path)
+    public (List<Tokenized<(Stretch Chosen, Stretch Rejected)>> Rows, DataLedger Ledger) Read(string path)
     {
         var ledger = new RowLedger(path);
-        var rows = new List<Tokenized<PreferencePair>>();
+        var rows = new List<Tokenized<(Stretch Chosen, Stretch Rejected)>>();
         foreach (var (preference, whole) in ExchangeRows.Tokenize(_reader.Read(ledger), Tokenize, preference => preference.Chosen.Line, ledger))
         {
             HasChats |= preference.Chosen is ChatExchange;
@@ -153,10 +164,10 @@ internal sealed class DpoData(DpoConfig config, DatasetSpec dataset, Tokenizer t
                 continue;
             }
             Truncated = (Truncated.Rows + (lost > 0 ? 1 : 0), Truncated.Tokens + lost);
-            rows.Add(new(HeldOut.KeyOf($"{preference.Chosen.Text}\0{preference.Rejected.Text}"), kept));
+            rows.Add(new(HeldOut.KeyOf($"{preference.Chosen.Text}\0{preference.Rejected.Text}"), (draft.Add(kept.Chosen), draft.Add(kept.Rejected))));
         }
         return (rows, ledger.Close(rows.Count, ("No pair is left to learn from.", $"See why rows were dropped; max_length is {maxLength}.")));
     }
 
-    private PreferencePair Tokenize(Preference preference) => new(Tokenizer.Tokenize(preference.Chosen), Tokenizer.Tokenize(preference.Rejected));
+    private PreferencePair Tokenize(Preference preference) => new(_tokenizer.Tokenize(preference.Chosen), _tokenizer.Tokenize(preference.Rejected));
 }

@@ -6,48 +6,54 @@ using FineTuneService.Training.Tokenization;
 namespace FineTuneService.Training.Tasks;
 
 /// <summary>Predicts each token from those before it, where it is to be learnt: the same for raw text and for conversations.</summary>
-public abstract class LanguageModelTask : TrainingTask
+/// <param name="chatTemplate">That the result is to be used with, in place of the base model's.</param>
+public sealed class LanguageModelTask(TokenizedDataset data, long padding, string? chatTemplate) : TrainingTask
 {
-    private readonly List<string> _notes;
+    public override ExampleSet Train { get; } = new TokenSequences(data.Train, padding);
 
-    /// <param name="packing">Whether rows of several texts are made.</param>
-    private protected LanguageModelTask(DatasetSplits<TokenSequence> splits, bool packing, Tokenizer tokenizer, int maxLength)
+    public override ExampleSet? Validation { get; } = data.Validation is { } rows ? new TokenSequences(rows, padding) : null;
+
+    public override ExampleSet? Test { get; } = data.Test is { } rows ? new TokenSequences(rows, padding) : null;
+
+    public override (int Rows, long Tokens) Truncated => (data.Facts.TruncatedRows, data.Facts.TruncatedTokens);
+
+    public override IEnumerable<string> Notes => data.Facts.Notes;
+
+    public override IReadOnlyList<TokenSample> Samples => data.Facts.Samples;
+
+    public override string? ChatTemplate => chatTemplate;
+
+    /// <summary>Writes rows of one text, or packed ones, with what they have in common as facts.</summary>
+    internal static DatasetFacts Write(DatasetSplits<Stretch> splits, bool packing, Tokenizer tokenizer, int maxLength, DatasetDraft draft)
     {
-        _notes = [.. splits.Ledgers.Select(ledger => ledger.ToString())];
-        Train = Rows("training", splits.Train)!;
-        Validation = Rows("validation", splits.Validation);
-        Test = Rows("test", splits.Test);
-        Samples = [.. splits.Train.Take(TokenSampleFile.Rows).Select(text => TokenSampleFile.Of("text", text, tokenizer))];
-
-        TokenSequences? Rows(string split, IReadOnlyList<TokenSequence> texts)
+        List<string> notes = [.. splits.Ledgers.Select(ledger => ledger.ToString())];
+        foreach (var (split, name, texts) in new[] { ("train", "training", splits.Train), ("validation", "validation", splits.Validation), ("test", "test", splits.Test) })
         {
-            if (texts.Count == 0)
-                return null;
-            var rows = packing ? SequencePacking.BestFitDecreasing(texts, maxLength) : [.. texts.Select(text => (IReadOnlyList<TokenSequence>)[text])];
-            if (packing)
-                _notes.Add(FormattableString.Invariant(
-                    $"{split}: {texts.Count} texts packed into {rows.Count} rows of at most {maxLength} tokens; {(double)texts.Sum(text => text.Length) / ((long)rows.Count * maxLength):P1} full."));
-            return new(rows, tokenizer.PaddingId ?? 0);
+            if (!packing || texts.Count == 0)
+            {
+                draft.Write(split, texts.Select(text => new StoredRow(text)));
+                continue;
+            }
+            var rows = SequencePacking.BestFitDecreasing(texts, text => text.Length, maxLength);
+            draft.Write(split, rows.Select(row => new StoredRow(row, [])));
+            notes.Add(FormattableString.Invariant(
+                $"{name}: {texts.Count} texts packed into {rows.Count} rows of at most {maxLength} tokens; {(double)texts.Sum(text => (long)text.Length) / ((long)rows.Count * maxLength):P1} full."));
         }
+        return new()
+        {
+            Notes = notes,
+            Samples = [.. splits.Train.Take(TokenSampleFile.Rows).Select(text => TokenSampleFile.Of("text", draft.Read(text), tokenizer))],
+            FirstHeldOut = [.. splits.Validation.Take(LanguageModelTaskConfig.UsualPrompts).Select(draft.Read)],
+        };
     }
 
-    public override ExampleSet Train { get; }
-
-    public override ExampleSet? Validation { get; }
-
-    public override ExampleSet? Test { get; }
-
-    public override IEnumerable<string> Notes => _notes;
-
-    public override IReadOnlyList<TokenSample> Samples { get; }
-
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => NextTokens.Of((CausalLanguageModel)model, batch, smoothing: LabelSmoothing).Sum(batch.Weights);
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch, LabelSmoothing);
 
     public override Scorer CreateScorer() => new LanguageModelScorer();
 
-    private static TaskLoss LossOf(PretrainedModel model, Batch batch) => NextTokens.Of((CausalLanguageModel)model, batch).Sum(batch.Weights);
+    private static TaskLoss LossOf(PretrainedModel model, Batch batch, double smoothing) => NextTokens.Of((CausalLanguageModel)model, batch, smoothing: smoothing).Sum(batch.Weights);
 
-    private sealed class LanguageModelScorer() : MeanScorer(LossOf)
+    private sealed class LanguageModelScorer() : MeanScorer((model, batch) => LossOf(model, batch, smoothing: 0))
     {
         public override Scores Compute()
         {

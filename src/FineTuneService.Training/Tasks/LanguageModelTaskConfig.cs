@@ -10,7 +10,8 @@ namespace FineTuneService.Training.Tasks;
 /// <summary>What the tasks of causal language models have in common: at every evaluation the model is let speak.</summary>
 public abstract record LanguageModelTaskConfig : TrainingTaskConfig
 {
-    private const int UsualPrompts = 3, LongestOpening = 12;
+    internal const int UsualPrompts = 3;
+    private const int LongestOpening = 12;
 
     /// <summary>
     /// Texts that the model continues at every evaluation; where rows are conversations, what a user says to it. An empty list: none.
@@ -25,13 +26,12 @@ public abstract record LanguageModelTaskConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.CausalLm;
 
-    /// <param name="validation">Whose first rows are the usual prompts.</param>
+    /// <param name="rows">The first that are held out: the usual prompts.</param>
     /// <param name="asMessages">Whether prompts of one's own are put as messages.</param>
     /// <param name="maxLength">Tokens that prompt and continuation may have together.</param>
     /// <exception cref="FaultException">When a prompt has no token, or leaves no room for another.</exception>
-    private protected SamplePrompts? PromptsOf(IEnumerable<TokenSequence> validation, ExchangeTokenizer exchanges, bool asMessages, Tokenizer tokenizer, int maxLength)
+    private protected SamplePrompts? PromptsOf(IReadOnlyList<TokenSequence> rows, ExchangeTokenizer exchanges, bool asMessages, Tokenizer tokenizer, int maxLength)
     {
-        TokenSequence[] rows = [.. validation.Take(UsualPrompts)];
         int[][] prompts = SamplePrompts is null ? [.. rows.Select(row => PromptOf(row, tokenizer))] : [.. SamplePrompts.Select(text => exchanges.Prompt(text, asMessages))];
         var faults = new FaultList();
         for (var at = 0; at < prompts.Length; at++)

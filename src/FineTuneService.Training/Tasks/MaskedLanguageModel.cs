@@ -25,22 +25,37 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.MaskedLm;
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer) => Load(dataset, arguments, tokenizer, MaskReplacement.Bert);
+    private protected override TrainingTaskConfig RowOptions => new MaskedLanguageModelConfig { Packing = Packing };
 
-    internal MaskedLanguageModelTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, MaskReplacement replacement)
+    private protected override void Check(Tokenizer tokenizer) => MaskOf(tokenizer);
+
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt) =>
+        Tokenize(dataset, arguments, tokenizer, draft, Packing);
+
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer) => Create(data, arguments, tokenizer, MaskReplacement.Bert);
+
+    internal static void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, bool packing)
     {
-        if (tokenizer.MaskTokenId is not { } mask)
-            throw new FaultException("/base_model", null, "The tokenizer has no mask token to hide tokens behind.", "Choose a base model that was pre-trained by masking, such as a BERT or RoBERTa.");
-        var seed = arguments.DataSeed ?? arguments.Seed;
         var length = arguments.MaxLength.Resolved;
-        var reader = new MaskableTextReader(dataset.TextColumn!, tokenizer, Packing ? null : length);
-        var splits = DatasetSplits.Load(dataset, seed, reader.Read);
-        var rule = new MaskingRule(MlmProbability, WholeWordMasking, replacement, mask, tokenizer.VocabularySize, seed);
-        var truncated = (splits.Train.Count(text => text.TruncatedTokens > 0), splits.Train.Sum(text => (long)text.TruncatedTokens));
-        return new(splits.Ledgers, truncated, Rows(splits.Train)!, Rows(splits.Validation), Rows(splits.Test)) { LabelSmoothing = arguments.LabelSmoothingFactor };
-
-        MaskedTexts? Rows(IReadOnlyList<MaskableText> texts) => texts.Count == 0 ? null : new(Packing ? MaskableText.Pack(texts, length) : texts, rule, tokenizer.PaddingId ?? 0);
+        var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, new MaskableTextReader(dataset.TextColumn!, tokenizer, packing ? null : length, draft).Read);
+        foreach (var (name, texts) in new[] { ("train", splits.Train), ("validation", splits.Validation), ("test", splits.Test) })
+            draft.Write(name, packing ? MaskableText.Pack(texts.Select(text => text.Tokens), length, draft) : texts.Select(text => new StoredRow(text.Tokens)));
+        draft.Facts = new()
+        {
+            Notes = [.. splits.Ledgers.Select(ledger => ledger.ToString())],
+            TruncatedRows = splits.Train.Count(text => text.TruncatedTokens > 0),
+            TruncatedTokens = splits.Train.Sum(text => (long)text.TruncatedTokens),
+        };
     }
+
+    internal MaskedLanguageModelTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer, MaskReplacement replacement)
+    {
+        var rule = new MaskingRule(MlmProbability, WholeWordMasking, replacement, MaskOf(tokenizer), tokenizer.VocabularySize, arguments.DataSeed ?? arguments.Seed);
+        return new(data, rule, tokenizer.PaddingId ?? 0);
+    }
+
+    internal static int MaskOf(Tokenizer tokenizer) => tokenizer.MaskTokenId ?? throw new FaultException(
+        "/base_model", null, "The tokenizer has no mask token to hide tokens behind.", "Choose a base model that was pre-trained by masking, such as a BERT or RoBERTa.");
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
     {
@@ -56,19 +71,19 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
     }
 }
 
-public sealed class MaskedLanguageModelTask(IReadOnlyList<DataLedger> ledgers, (int Rows, long Tokens) truncated, ExampleSet train, ExampleSet? validation, ExampleSet? test) : TrainingTask
+public sealed class MaskedLanguageModelTask(TokenizedDataset data, MaskingRule rule, long padding) : TrainingTask
 {
     public const string TokenAccuracy = "mean_token_accuracy";
 
-    public override ExampleSet Train => train;
+    public override ExampleSet Train { get; } = new MaskedTexts(data.Train, rule, padding);
 
-    public override ExampleSet? Validation => validation;
+    public override ExampleSet? Validation { get; } = data.Validation is { } rows ? new MaskedTexts(rows, rule, padding) : null;
 
-    public override ExampleSet? Test => test;
+    public override ExampleSet? Test { get; } = data.Test is { } rows ? new MaskedTexts(rows, rule, padding) : null;
 
-    public override (int Rows, long Tokens) Truncated => truncated;
+    public override (int Rows, long Tokens) Truncated => (data.Facts.TruncatedRows, data.Facts.TruncatedTokens);
 
-    public override IEnumerable<string> Notes => ledgers.Select(ledger => ledger.ToString());
+    public override IEnumerable<string> Notes => data.Facts.Notes;
 
     public override TaskLoss Loss(PretrainedModel model, Batch batch) => Loss(model, batch, LabelSmoothing);
 

@@ -42,14 +42,14 @@ internal static class ReferenceLogProbabilities
     /// <returns><c>[pairs, 2]</c>: chosen and rejected.</returns>
     private static Tensor Compute(PretrainedModel model, PreferencePairs pairs, int batchSize, Device device)
     {
-        var parts = new List<Tensor>();
-        foreach (var batch in DataLoader.Sequential(pairs, batchSize))
+        var references = zeros(pairs.Count, 2);
+        foreach (var (rows, batch) in DataLoader.ByLength(pairs, batchSize))
         {
             using var scope = NewDisposeScope();
             using (batch)
-                parts.Add(OfAnswers(model, batch.To(device)).reshape(2, -1).T.cpu().MoveToOuterDisposeScope());
+                references.index_copy_(0, tensor(rows, ScalarType.Int64), OfAnswers(model, batch.To(device)).reshape(2, -1).T.cpu());
         }
-        return cat(parts).contiguous();
+        return references;
     }
 
     private static (float, float)[] References(Tensor references) => [.. references.data<float>().ToArray().Chunk(2).Select(pair => (pair[0], pair[1]))];

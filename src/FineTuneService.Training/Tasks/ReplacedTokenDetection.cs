@@ -32,11 +32,17 @@ public sealed record ReplacedTokenDetectionConfig : TrainingTaskConfig
     public override void CheckTraining(TrainingArguments training, FaultList faults) => faults.Require(
         training.LabelSmoothingFactor == 0, "/training/label_smoothing_factor", training.LabelSmoothingFactor, "Whether a token was replaced is no class to smooth.", "Leave it out.");
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
-    {
-        var masked = new MaskedLanguageModelConfig { MlmProbability = MlmProbability, Packing = Packing };
-        return new ReplacedTokenDetectionTask(masked.Load(dataset, arguments, tokenizer, MaskReplacement.Electra), DiscriminatorWeight, Generator);
-    }
+    private MaskedLanguageModelConfig Masked => new() { MlmProbability = MlmProbability, Packing = Packing };
+
+    private protected override TrainingTaskConfig RowOptions => new MaskedLanguageModelConfig { Packing = Packing };
+
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt) =>
+        MaskedLanguageModelConfig.Tokenize(dataset, arguments, tokenizer, draft, Packing);
+
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer) =>
+        new ReplacedTokenDetectionTask(Masked.Create(data, arguments, tokenizer, MaskReplacement.Electra), DiscriminatorWeight, Generator);
+
+    private protected override void Check(Tokenizer tokenizer) => MaskedLanguageModelConfig.MaskOf(tokenizer);
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => new MaskedLanguageModelConfig().ResolveColumns(dataset, columns);
 

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 
 namespace FineTuneService.Training.Tasks;
@@ -50,13 +51,20 @@ public sealed record SftConfig : LanguageModelTaskConfig
                 $"Conversations are lists of messages, and this column holds {messages.Kind.ToString().ToLowerInvariant()} values.", "Name the column with the messages.");
     }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    private protected override TrainingTaskConfig RowOptions => this with { SamplePrompts = null, SampleMaxNewTokens = new SftConfig().SampleMaxNewTokens };
+
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt)
     {
         var maxLength = arguments.MaxLength.Resolved;
-        var data = new SftData(this, dataset, tokenizer, maxLength);
+        var data = new SftData(this, dataset, tokenizer, maxLength, draft);
         var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, data.Read);
-        return new SftTask(this, data, splits, tokenizer, maxLength) { SamplePrompts = PromptsOf(splits.Validation, data.Tokenizer, data.HasChats, tokenizer, maxLength), LabelSmoothing = arguments.LabelSmoothingFactor };
+        draft.Facts = LanguageModelTask.Write(splits, Packing, tokenizer, maxLength, draft) with { HasChats = data.HasChats, TruncatedRows = data.Truncated.Rows, TruncatedTokens = data.Truncated.Tokens };
     }
+
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer) => new LanguageModelTask(data, tokenizer.PaddingId ?? 0, ChatTemplate)
+    {
+        SamplePrompts = PromptsOf(data.Facts.FirstHeldOut, new(tokenizer, ExchangeTokenizer.Template(ChatTemplate, tokenizer)), data.Facts.HasChats, tokenizer, arguments.MaxLength.Resolved),
+    };
 }
 
 /// <summary>What becomes of a row with too many tokens.</summary>
@@ -72,29 +80,21 @@ public enum OverLength
     Error,
 }
 
-internal sealed class SftTask(SftConfig config, SftData data, DatasetSplits<TokenSequence> splits, Tokenizer tokenizer, int maxLength)
-    : LanguageModelTask(splits, config.Packing, tokenizer, maxLength)
-{
-    public override string? ChatTemplate => config.ChatTemplate;
-
-    public override (int Rows, long Tokens) Truncated => data.Truncated;
-}
-
 /// <summary>Reads the files of a job and fits their rows into the maximal length.</summary>
 internal sealed class SftData
 {
     private readonly SftConfig _config;
     private readonly ExchangeReader _reader;
+    private readonly ExchangeTokenizer _tokenizer;
     private readonly int _maxLength;
+    private readonly DatasetDraft _draft;
 
-    public SftData(SftConfig config, DatasetSpec dataset, Tokenizer tokenizer, int maxLength)
+    public SftData(SftConfig config, DatasetSpec dataset, Tokenizer tokenizer, int maxLength, DatasetDraft draft)
     {
         var template = ExchangeTokenizer.Template(config.ChatTemplate, tokenizer);
-        (_config, _maxLength, _reader) = (config, maxLength, new(dataset, template is not null));
-        Tokenizer = new(tokenizer, template) { CompletionOnlyLoss = config.CompletionOnlyLoss, AssistantOnlyLoss = config.AssistantOnlyLoss };
+        (_config, _maxLength, _draft, _reader) = (config, maxLength, draft, new(dataset, template is not null));
+        _tokenizer = new(tokenizer, template) { CompletionOnlyLoss = config.CompletionOnlyLoss, AssistantOnlyLoss = config.AssistantOnlyLoss };
     }
-
-    public ExchangeTokenizer Tokenizer { get; }
 
     /// <summary>Whether rows that were read are conversations.</summary>
     public bool HasChats { get; private set; }
@@ -103,15 +103,15 @@ internal sealed class SftData
     public (int Rows, long Tokens) Truncated { get; private set; }
 
     /// <exception cref="FaultException">With file and line of each fault; or when nothing is left to learn.</exception>
-    public (List<Tokenized<TokenSequence>> Rows, DataLedger Ledger) Read(string path)
+    public (List<Tokenized<Stretch>> Rows, DataLedger Ledger) Read(string path)
     {
         var ledger = new RowLedger(path);
-        var rows = new List<Tokenized<TokenSequence>>();
-        foreach (var (exchange, whole) in ExchangeRows.Tokenize(_reader.Read(ledger), Tokenizer.Tokenize, exchange => exchange.Line, ledger))
+        var rows = new List<Tokenized<Stretch>>();
+        foreach (var (exchange, whole) in ExchangeRows.Tokenize(_reader.Read(ledger), _tokenizer.Tokenize, exchange => exchange.Line, ledger))
         {
             HasChats |= exchange is ChatExchange;
             if (Fit(whole, exchange.Line, ledger) is { } fitting)
-                rows.Add(new(HeldOut.KeyOf(exchange.Text), fitting));
+                rows.Add(new(HeldOut.KeyOf(exchange.Text), _draft.Add(fitting)));
         }
         return (rows, ledger.Close(rows.Count, ("No row is left to learn from.", $"See why rows were dropped; max_length is {_maxLength}, and over_length decides about longer rows.")));
     }

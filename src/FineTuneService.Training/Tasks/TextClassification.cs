@@ -25,18 +25,19 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
     [Range(0.0, 10.0)]
     public double FocalGamma { get; init; }
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
-    {
-        var data = TextClassificationData.Load(dataset, ProblemType, arguments.DataSeed ?? arguments.Seed);
-        var faults = new FaultList();
-        CheckLoss(data.ProblemType, arguments, faults);
-        faults.ThrowIfAny();
-        var weights = ClassWeights is { } given ? Tasks.ClassWeights.Of(given, data) : null;
-        return new TextClassificationTask(data, tokenizer, arguments.MaxLength.Resolved, FocalGamma, weights) { LabelSmoothing = arguments.LabelSmoothingFactor };
-    }
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt) => TextClassificationData
+        .Load(dataset, learnt?.ProblemType ?? ProblemType, arguments.DataSeed ?? arguments.Seed, new(draft, tokenizer, arguments.MaxLength.Resolved), learnt?.Labels)
+        .WriteTo(draft);
 
-    public override TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => new TextClassificationTask(
-        TextClassificationData.Load(dataset, config.ProblemType ?? ProblemType, seed: 0, config.Labels), tokenizer, arguments.MaxLength.Resolved);
+    private protected override TrainingTaskConfig RowOptions => new TextClassificationConfig { ProblemType = ProblemType };
+
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer)
+    {
+        var faults = new FaultList();
+        CheckLoss(data.Facts.ProblemType!.Value, arguments, faults);
+        faults.ThrowIfAny();
+        return new TextClassificationTask(data, tokenizer.PaddingId, FocalGamma, ClassWeights is { } given ? Tasks.ClassWeights.Of(given, data) : null);
+    }
 
     public override ModelHead Head => ModelHead.SequenceClassification;
 
@@ -84,59 +85,40 @@ public enum ProblemType
     Regression,
 }
 
-public sealed class TextClassificationTask : TrainingTask
+/// <param name="padding">Id of the padding token, if there is one.</param>
+/// <param name="classWeights">Of training rows, by class; null: all 1.</param>
+public sealed class TextClassificationTask(TokenizedDataset data, int? padding, double focalGamma = 0, float[]? classWeights = null) : TrainingTask
 {
-    private readonly TextClassificationData _data;
-    private readonly TokenizedTexts _train;
-    private readonly int? _padding;
-    private readonly double _focalGamma;
+    private readonly ProblemType _problemType = data.Facts.ProblemType!.Value;
 
-    /// <param name="weights">Of the training rows; null: all 1.</param>
-    public TextClassificationTask(TextClassificationData data, Tokenizer tokenizer, int maxLength, double focalGamma = 0, float[]? weights = null)
-    {
-        (_data, _padding, _focalGamma) = (data, tokenizer.PaddingId, focalGamma);
-        _train = Tokenize(data.Train, weights)!;
-        Validation = Tokenize(data.Validation);
-        Test = Tokenize(data.Test);
+    public override ExampleSet Train { get; } = Of(data, data.Train, padding, classWeights)!;
 
-        TokenizedTexts? Tokenize(IReadOnlyList<LabelledText> rows, float[]? weights = null) => rows.Count == 0
-            ? null
-            : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength) { Weights = weights };
-    }
+    public override ExampleSet? Validation { get; } = Of(data, data.Validation, padding);
 
-    public override ExampleSet Train => _train;
+    public override ExampleSet? Test { get; } = Of(data, data.Test, padding);
 
-    public override ExampleSet? Validation { get; }
+    public override (int Rows, long Tokens) Truncated => (data.Facts.TruncatedRows, data.Facts.TruncatedTokens);
 
-    public override ExampleSet? Test { get; }
-
-    public override (int Rows, long Tokens) Truncated => _train.Truncated;
-
-    public override IEnumerable<string> Notes => _data.Ledgers.Select(ledger => ledger.ToString());
+    public override IEnumerable<string> Notes => data.Facts.Notes;
 
     /// <exception cref="FaultException">When the last token of a padded row could not be told from padding.</exception>
     public override PretrainedConfig Configure(PretrainedConfig config) => config with
     {
         PadTokenId = config.JudgesLastToken ? PaddingOf(config) : config.PadTokenId,
-        ProblemType = _data.ProblemType,
-        LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
+        ProblemType = _problemType,
+        LabelsById = data.Facts.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
     };
 
     public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(
-        ClassificationLoss.Sum(_data.ProblemType, model.call(batch.Inputs), batch.Labels, LabelSmoothing, _focalGamma, batch.Weights));
+        ClassificationLoss.Sum(_problemType, model.call(batch.Inputs), batch.Labels, LabelSmoothing, focalGamma, batch.Weights));
 
-    public override Scorer CreateScorer() => ClassificationScorer.For(_data.ProblemType, _data.Labels);
+    public override Scorer CreateScorer() => ClassificationScorer.For(_problemType, data.Facts.Labels);
 
     /// <summary>transformers finds the last token by this id, in batches of its own tokenizer's padding.</summary>
-    private int PaddingOf(PretrainedConfig config) => _padding < config.VocabSize ? _padding.Value : throw new FaultException(
-        "/base_model", _padding?.ToString(CultureInfo.InvariantCulture), "The tokenizer has no token to pad with that the model knows, and this family judges a text by its last token before the padding.",
+    private int PaddingOf(PretrainedConfig config) => padding < config.VocabSize ? padding.Value : throw new FaultException(
+        "/base_model", padding?.ToString(CultureInfo.InvariantCulture), "The tokenizer has no token to pad with that the model knows, and this family judges a text by its last token before the padding.",
         "Name pad_token or eos_token in its tokenizer_config.json.");
 
-    /// <summary>One class id; or 0/1 per class; or the number.</summary>
-    private float[] Target(LabelledText row) => _data.ProblemType switch
-    {
-        ProblemType.SingleLabelClassification => [_data.LabelIds[row.Labels[0]]],
-        ProblemType.MultiLabelClassification => [.. _data.Labels.Select(label => row.Labels.Contains(label) ? 1f : 0f)],
-        _ => [(float)row.Value],
-    };
+    private static TokenizedTexts? Of(TokenizedDataset data, TokenRows? rows, int? padding, float[]? classWeights = null) =>
+        rows is null ? null : new(rows, data.Facts.ProblemType!.Value, padding ?? 0) { ClassWeights = classWeights };
 }

@@ -20,14 +20,31 @@ public sealed record TokenClassificationConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.TokenClassification;
 
-    public override TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer)
+    private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt)
     {
-        var data = TaggedWordsData.Load(dataset, LabelNames, arguments.DataSeed ?? arguments.Seed);
-        return new TokenClassificationTask(data, LabelAllTokens, tokenizer, arguments.MaxLength.Resolved) { LabelSmoothing = arguments.LabelSmoothingFactor };
+        var data = TaggedWordsData.Load(dataset, learnt?.Labels ?? LabelNames, arguments.DataSeed ?? arguments.Seed);
+        var labelIds = data.Labels.Index().ToDictionary(label => label.Item, label => label.Index);
+        var truncated = Write("train", data.Splits.Train, LabelAllTokens);
+        Write("validation", data.Splits.Validation, false);
+        Write("test", data.Splits.Test, false);
+        draft.Facts = new() { Notes = [.. data.Splits.Ledgers.Select(ledger => ledger.ToString())], TruncatedRows = truncated.Rows, TruncatedTokens = truncated.Tokens, Labels = data.Labels };
+
+        (int Rows, long Tokens) Write(string split, IReadOnlyList<TaggedWords> words, bool all)
+        {
+            var rows = new List<StoredRow>();
+            var (truncatedRows, lostTokens) = (0, 0L);
+            foreach (var (_, row) in words.MapInParallel(row => TaggedTexts.Tokenize(row, labelIds, all, tokenizer, arguments.MaxLength.Resolved)))
+            {
+                rows.Add(new(draft.Add(row.Ids, row.Labels)));
+                truncatedRows += row.TruncatedTokens > 0 ? 1 : 0;
+                lostTokens += row.TruncatedTokens;
+            }
+            draft.Write(split, rows);
+            return (truncatedRows, lostTokens);
+        }
     }
 
-    public override TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => new TokenClassificationTask(
-        TaggedWordsData.Load(dataset, config.Labels, seed: 0), LabelAllTokens, tokenizer, arguments.MaxLength.Resolved);
+    private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer) => new TokenClassificationTask(data, tokenizer.PaddingId ?? 0);
 
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
     {
@@ -47,37 +64,24 @@ public sealed record TokenClassificationConfig : TrainingTaskConfig
     }
 }
 
-public sealed class TokenClassificationTask : TrainingTask
+public sealed class TokenClassificationTask(TokenizedDataset data, int padding) : TrainingTask
 {
-    private readonly TaggedWordsData _data;
-    private readonly TaggedTexts _train;
+    public override ExampleSet Train { get; } = new TaggedTexts(data.Train, padding);
 
-    public TokenClassificationTask(TaggedWordsData data, bool labelAllTokens, Tokenizer tokenizer, int maxLength)
-    {
-        _data = data;
-        var labelIds = data.Labels.Index().ToDictionary(label => label.Item, label => label.Index);
-        _train = Tokenize(data.Splits.Train, labelAllTokens)!;
-        (Validation, Test) = (Tokenize(data.Splits.Validation, false), Tokenize(data.Splits.Test, false));
+    public override ExampleSet? Validation { get; } = data.Validation is { } rows ? new TaggedTexts(rows, padding) : null;
 
-        TaggedTexts? Tokenize(IReadOnlyList<TaggedWords> rows, bool all) => rows.Count == 0 ? null : new(rows, labelIds, all, tokenizer, maxLength);
-    }
+    public override ExampleSet? Test { get; } = data.Test is { } rows ? new TaggedTexts(rows, padding) : null;
 
-    public override ExampleSet Train => _train;
+    public override (int Rows, long Tokens) Truncated => (data.Facts.TruncatedRows, data.Facts.TruncatedTokens);
 
-    public override ExampleSet? Validation { get; }
-
-    public override ExampleSet? Test { get; }
-
-    public override (int Rows, long Tokens) Truncated => _train.Truncated;
-
-    public override IEnumerable<string> Notes => _data.Splits.Ledgers.Select(ledger => ledger.ToString());
+    public override IEnumerable<string> Notes => data.Facts.Notes;
 
     public override PretrainedConfig Configure(PretrainedConfig config) => config with
     {
-        LabelsById = _data.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
+        LabelsById = data.Facts.Labels.Index().ToDictionary(label => label.Index.ToString(CultureInfo.InvariantCulture), label => label.Item),
     };
 
     public override TaskLoss Loss(PretrainedModel model, Batch batch) => new(LanguageModelLoss.Sum(model.call(batch.Inputs), batch.Labels, smoothing: LabelSmoothing));
 
-    public override Scorer CreateScorer() => new TagScorer(_data.Labels);
+    public override Scorer CreateScorer() => new TagScorer(data.Facts.Labels);
 }

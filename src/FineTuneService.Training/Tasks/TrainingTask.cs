@@ -13,12 +13,38 @@ namespace FineTuneService.Training.Tasks;
 public abstract record TrainingTaskConfig : TaskConfig
 {
     /// <param name="dataset">With paths, and its columns resolved.</param>
+    /// <param name="cache">Where the rows may lie tokenized already; null: they are made anew.</param>
     /// <exception cref="FaultException">With file and line of each fault in the data.</exception>
-    public abstract TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer);
+    public TrainingTask Load(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetCache? cache = null)
+    {
+        void Build(DatasetDraft draft) => Tokenize(dataset, arguments, tokenizer, draft, null);
+        Check(tokenizer);
+        var data = cache is null ? TokenizedDataset.Build(Build) : cache.Get(DatasetKey.Of(RowOptions, dataset, arguments, tokenizer), Build);
+        var task = Create(data, arguments, tokenizer);
+        task.LabelSmoothing = arguments.LabelSmoothingFactor;
+        return task;
+    }
 
     /// <summary>All rows of one file, as training rows, to score a model on them that has learnt this task: with the labels that it knows.</summary>
     /// <exception cref="FaultException">With file and line of each fault, such as a label that the model does not know.</exception>
-    public virtual TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer) => Load(dataset, arguments, tokenizer);
+    public TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer)
+    {
+        Check(tokenizer);
+        return Create(TokenizedDataset.Build(draft => Tokenize(dataset, arguments, tokenizer, draft, config)), arguments, tokenizer);
+    }
+
+    /// <summary>Reads the files into a draft, rows and facts.</summary>
+    /// <param name="learnt">Of a model that has learnt the task already, with its labels; null: the training rows say what there is to learn.</param>
+    private protected abstract void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt);
+
+    /// <summary>The task over its rows.</summary>
+    private protected abstract TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer);
+
+    /// <summary>This task with the defaults in place of all options that rows do not depend on: where it is equal, so are tokenized rows.</summary>
+    private protected virtual TrainingTaskConfig RowOptions => this;
+
+    /// <exception cref="FaultException">When the tokenizer lacks what the task needs.</exception>
+    private protected virtual void Check(Tokenizer tokenizer) { }
 
     /// <summary>What the base model must have, or gets.</summary>
     [JsonIgnore]
@@ -57,7 +83,7 @@ public abstract class TrainingTask
     public virtual IReadOnlyList<TokenSample> Samples => [];
 
     /// <summary>Share of a label that training spreads over all classes, where labels are classes. Scorers know nothing of it.</summary>
-    public double LabelSmoothing { get; init; }
+    public double LabelSmoothing { get; internal set; }
 
     /// <summary>What the model is asked at every evaluation; null: it does not speak, or nobody asks.</summary>
     public SamplePrompts? SamplePrompts { get; init; }

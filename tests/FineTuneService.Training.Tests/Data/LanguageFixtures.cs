@@ -21,6 +21,13 @@ public sealed class LanguageFixtures : IDisposable
         return path;
     }
 
+    /// <summary>A batch of these rows, each of one or several texts.</summary>
+    public static Batch Collate(IReadOnlyList<IReadOnlyList<TokenSequence>> rows, long padding)
+    {
+        var data = TokenizedDataset.Build(draft => draft.Write("train", [.. rows.Select(row => new StoredRow([.. row.Select(draft.Add)], []))]));
+        return new TokenSequences(data.Train, padding).Collate([.. Enumerable.Range(0, rows.Count)]);
+    }
+
     /// <summary>The text of the tokens that are learnt, and that of those that are not, in brackets.</summary>
     public static string Show(TokenSequence text)
     {

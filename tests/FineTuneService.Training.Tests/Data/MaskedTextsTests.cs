@@ -8,9 +8,9 @@ public sealed class MaskedTextsTests
     private const int Mask = 4, Vocabulary = 1000;
 
     /// <summary>Rows of 50 tokens, two to a word, between two special ones.</summary>
-    private static readonly MaskableText[] Texts = [.. Enumerable.Range(0, 400).Select(row => new MaskableText(
+    private static readonly (int[] Ids, int[] Words)[] Texts = [.. Enumerable.Range(0, 400).Select(row => ((int[])
         [2, .. Enumerable.Range(0, 50).Select(at => 10 + (row * 31 + at * 7) % 900), 3],
-        [-1, .. Enumerable.Range(0, 50).Select(at => at / 2), -1]))];
+        (int[])[-1, .. Enumerable.Range(0, 50).Select(at => at / 2), -1]))];
 
     [Fact]
     public void Fifteen_of_a_hundred_are_hidden_and_most_of_them_behind_the_mask()
@@ -48,7 +48,7 @@ public sealed class MaskedTextsTests
     [Fact]
     public void Every_epoch_hides_others_and_the_same_epoch_the_same_whatever_the_batch()
     {
-        var texts = new MaskedTexts(Texts, Rule(), padding: 0);
+        var texts = Masked(Rule(), Texts);
         long[] Labels(int epoch, params int[] rows)
         {
             using var batch = texts.Collate(rows, epoch);
@@ -76,7 +76,7 @@ public sealed class MaskedTextsTests
     [Fact]
     public void A_row_always_has_something_to_guess()
     {
-        var texts = new MaskedTexts([new([2, 30, 3], [-1, 0, -1])], Rule() with { Probability = 1e-9 }, padding: 0);
+        var texts = Masked(Rule() with { Probability = 1e-9 }, ([2, 30, 3], [-1, 0, -1]));
         using var batch = texts.Collate([0]);
 
         Assert.Equal(1, batch.Targets);
@@ -86,18 +86,24 @@ public sealed class MaskedTextsTests
     [Fact]
     public void Packing_loses_no_token_and_keeps_words_apart()
     {
-        var rows = MaskableText.Pack([new([2, 10, 11, 3], [-1, 0, 0, -1]), new([2, 12, 13, 3], [-1, 0, 1, -1])], 3);
+        var data = TokenizedDataset.Build(draft => draft.Write("train", [.. MaskableText.Pack([draft.Add([2, 10, 11, 3], [-1, 0, 0, -1]), draft.Add([2, 12, 13, 3], [-1, 0, 0, -1]), draft.Add([3, 3, 3], [-1, -1, -1])], 3, draft)]));
+        var rows = data.Train;
 
-        Assert.Equal([2, 10, 11, 3, 2, 12, 13, 3], rows.SelectMany(row => row.Ids));
-        Assert.Equal([-1, 0, 0, -1, -1, 1, 2, -1], rows.SelectMany(row => row.Words));
-        Assert.Equal([3, 3, 2], rows.Select(row => row.Ids.Length));
+        Assert.Equal([3, 3, 3], Enumerable.Range(0, rows.Count).Select(rows.Length)); // Of the last two tokens none can be hidden.
+        Assert.Equal([1, 2, 2], Enumerable.Range(0, rows.Count).Select(rows.Texts));
+        Assert.Equal([2, 10, 11, 3, 2, 12, 13, 3, 3], Enumerable.Range(0, rows.Count).SelectMany(row => Enumerable.Range(0, rows.Texts(row)).SelectMany(text => rows.Ids(rows.Text(row, text)).ToArray())));
+        using var batch = new MaskedTexts(rows, Rule(wholeWords: true) with { Probability = 0.999999 }, padding: 0).Collate([0, 1, 2]);
+        Assert.Equal([1, 2, 5, 6], batch.Inputs.LogitPositions!.data<long>().ToArray());
     }
 
     private static MaskingRule Rule(bool wholeWords = false) => new(0.15, wholeWords, MaskReplacement.Bert, Mask, Vocabulary, Seed: 42);
 
+    private static MaskedTexts Masked(MaskingRule rule, params (int[] Ids, int[] Words)[] texts) =>
+        new(TokenizedDataset.Build(draft => draft.Write("train", [.. texts.Select(text => new StoredRow(draft.Add(text.Ids, text.Words)))])).Train, rule, padding: 0);
+
     private static (long[] Ids, long[] Labels) Collate(MaskingRule rule)
     {
-        using var batch = new MaskedTexts(Texts, rule, padding: 0).Collate([.. Enumerable.Range(0, Texts.Length)], epoch: 0);
+        using var batch = Masked(rule, Texts).Collate([.. Enumerable.Range(0, Texts.Length)], epoch: 0);
         return (batch.Inputs.InputIds.data<long>().ToArray(), batch.Labels.data<long>().ToArray());
     }
 }

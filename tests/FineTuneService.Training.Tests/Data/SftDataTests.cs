@@ -167,8 +167,13 @@ public sealed class SftDataTests : IDisposable
     {
         var path = _files.Write("train.jsonl", lines);
         var dataset = SpecResolver.ResolveColumns(config, new DatasetSpec { Train = path }, [.. JsonDocument.Parse(lines[0]).RootElement.EnumerateObject().Select(member => member.Name)]);
-        var (rows, ledger) = new SftData(config, dataset, tokenizer, maxLength).Read(path);
-        return ([.. rows.Select(row => row.Tokens)], ledger);
+        (IReadOnlyList<TokenSequence>, DataLedger)? read = null;
+        TokenizedDataset.Build(draft =>
+        {
+            var (rows, ledger) = new SftData(config, dataset, tokenizer, maxLength, draft).Read(path);
+            read = ([.. rows.Select(row => draft.Read(row.Tokens))], ledger);
+        });
+        return read!.Value;
     }
 
     /// <summary>The same tokenizer in a folder without a chat template.</summary>

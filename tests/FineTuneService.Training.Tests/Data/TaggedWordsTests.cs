@@ -51,7 +51,7 @@ public sealed class TaggedWordsTests : IDisposable
     {
         var tokenizer = Tokenizer.Load(GoldenTokenizers.Folder("bert-base-uncased"));
         var words = new TaggedWords(1, ["Unbelievably", "Katalinski", "sings"], ["O", "B-PER", "O"]);
-        var texts = new TaggedTexts([words], new Dictionary<string, int> { ["O"] = 0, ["B-PER"] = 1, ["I-PER"] = 2 }, all, tokenizer, maxLength: 64);
+        var texts = Tagged(TaggedTexts.Tokenize(words, new Dictionary<string, int> { ["O"] = 0, ["B-PER"] = 1, ["I-PER"] = 2 }, all, tokenizer, maxLength: 64));
 
         using var batch = texts.Collate([0]);
         var labels = batch.Labels.data<long>().ToArray();
@@ -73,12 +73,15 @@ public sealed class TaggedWordsTests : IDisposable
     public void Words_beyond_the_longest_text_are_counted_as_lost()
     {
         var tokenizer = Tokenizer.Load(GoldenTokenizers.Folder("roberta-base"));
-        var texts = new TaggedTexts([new(1, ["one", "two", "three", "four"], ["O", "O", "O", "O"])], new Dictionary<string, int> { ["O"] = 0 }, false, tokenizer, maxLength: 5);
+        var tokens = TaggedTexts.Tokenize(new(1, ["one", "two", "three", "four"], ["O", "O", "O", "O"]), new Dictionary<string, int> { ["O"] = 0 }, false, tokenizer, maxLength: 5);
 
-        using var batch = texts.Collate([0]);
-        Assert.Equal((1, 1L), texts.Truncated);
+        using var batch = Tagged(tokens).Collate([0]);
+        Assert.Equal(1, tokens.TruncatedTokens);
         Assert.Equal([None, 0, 0, 0, None], batch.Labels.data<long>().ToArray());
     }
+
+    private static TaggedTexts Tagged((int[] Ids, int[] Labels, int TruncatedTokens) row) =>
+        new(TokenizedDataset.Build(draft => draft.Write("train", [new(draft.Add(row.Ids, row.Labels))])).Train, padding: 0);
 
     private TaggedWordsData Load(string rows, IReadOnlyList<string>? names = null)
     {

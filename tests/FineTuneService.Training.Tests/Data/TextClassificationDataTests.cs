@@ -54,9 +54,9 @@ public sealed class TextClassificationDataTests : IDisposable
     {
         var data = Load("text,label\n" + string.Concat(Enumerable.Range(0, 300).Select(row => $"{(row % 2 == 0 ? "Text" : " text ")}  {row / 3},{row / 3 % 2}\n")), split: 0.2);
 
-        static IEnumerable<string> Normal(IEnumerable<LabelledText> rows) => rows.Select(row => string.Join(' ', row.Text.ToLowerInvariant().Split(' ', StringSplitOptions.RemoveEmptyEntries)));
+        static IEnumerable<long> Texts(IEnumerable<LabelledTokens> rows) => rows.Select(row => (row.Line - 2) / 3); // Three lines a text, below the header.
         Assert.NotEmpty(data.Validation);
-        Assert.Empty(Normal(data.Train).Intersect(Normal(data.Validation)));
+        Assert.Empty(Texts(data.Train).Intersect(Texts(data.Validation)));
     }
 
     [Fact]
@@ -106,6 +106,8 @@ public sealed class TextClassificationDataTests : IDisposable
             TextColumn = "text",
             LabelColumn = "label",
         };
-        return TextClassificationData.Load(dataset, problemType, seed);
+        TextClassificationData? data = null;
+        TokenizedDataset.Build(draft => data = TextClassificationData.Load(dataset, problemType, seed, new(draft, LanguageFixtures.Tokenizer, maxLength: 16)));
+        return data!;
     }
 }

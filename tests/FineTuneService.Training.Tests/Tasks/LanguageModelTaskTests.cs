@@ -31,8 +31,8 @@ public sealed class LanguageModelTaskTests : IDisposable
     public void A_packed_row_costs_what_its_documents_cost_alone()
     {
         IReadOnlyList<TokenSequence> documents = [Text(5, 20), Text(6, 3), Text(7, 11)];
-        var packed = TokenSequences.Collate([documents, [Text(8, 30)]], 0);
-        var alone = documents.Append(Text(8, 30)).Select(document => TokenSequences.Collate([[document]], 0)).ToArray();
+        var packed = LanguageFixtures.Collate([documents, [Text(8, 30)]], 0);
+        var alone = documents.Append(Text(8, 30)).Select(document => LanguageFixtures.Collate([[document]], 0)).ToArray();
         var task = Load("causal-lm", """{"text": "a b"}""", """{"text": "c d"}""");
 
         var (together, gradients) = Accumulate(task, packed);
@@ -47,8 +47,8 @@ public sealed class LanguageModelTaskTests : IDisposable
     public void What_one_document_says_changes_nothing_in_another()
     {
         using var _ = no_grad();
-        var before = _model.call(TokenSequences.Collate([[Text(1, 9), Text(2, 7), Text(3, 5)]], 0).Inputs);
-        var after = _model.call(TokenSequences.Collate([[Text(4, 9), Text(2, 7), Text(9, 5)]], 0).Inputs);
+        var before = _model.call(LanguageFixtures.Collate([[Text(1, 9), Text(2, 7), Text(3, 5)]], 0).Inputs);
+        var after = _model.call(LanguageFixtures.Collate([[Text(4, 9), Text(2, 7), Text(9, 5)]], 0).Inputs);
 
         Assert.True(before[.., 9..16].allclose(after[.., 9..16], rtol: 0, atol: 1e-6));
         Assert.False(before[.., ..9].allclose(after[.., ..9]));
@@ -60,8 +60,8 @@ public sealed class LanguageModelTaskTests : IDisposable
         var task = Load("causal-lm", """{"text": "a b"}""", """{"text": "c d"}""");
         TokenSequence masked = new(Text(5, 20).Ids, [.. Enumerable.Range(0, 20).Select(at => at > 17 ? 0.5f : 0)]);
 
-        var (big, gradients) = Accumulate(task, TokenSequences.Collate([[masked], [Text(6, 30)], [Text(7, 4)]], 0));
-        var (small, sums) = Accumulate(task, TokenSequences.Collate([[masked]], 0), TokenSequences.Collate([[Text(6, 30)], [Text(7, 4)]], 0));
+        var (big, gradients) = Accumulate(task, LanguageFixtures.Collate([[masked], [Text(6, 30)], [Text(7, 4)]], 0));
+        var (small, sums) = Accumulate(task, LanguageFixtures.Collate([[masked]], 0), LanguageFixtures.Collate([[Text(6, 30)], [Text(7, 4)]], 0));
 
         Assert.Equal(big, small, 1e-5);
         Assert.All(gradients, gradient => Assert.InRange((gradient.Value - sums[gradient.Key]).abs().max().ToDouble(), 0, 1e-6));
@@ -72,7 +72,7 @@ public sealed class LanguageModelTaskTests : IDisposable
     {
         var task = Load("causal-lm", """{"text": "a b"}""", """{"text": "c d"}""");
         var scorer = task.CreateScorer();
-        var batches = new[] { TokenSequences.Collate([[Text(5, 20)]], 0), TokenSequences.Collate([[Text(6, 4)]], 0) };
+        var batches = new[] { LanguageFixtures.Collate([[Text(5, 20)]], 0), LanguageFixtures.Collate([[Text(6, 4)]], 0) };
         using var _ = no_grad();
         foreach (var batch in batches)
             scorer.Add(_model, batch);
@@ -124,7 +124,7 @@ public sealed class LanguageModelTaskTests : IDisposable
     [InlineData(true)]
     public void Logits_made_for_some_tokens_at_a_time_give_the_same_loss_hits_and_gradients(bool frozen)
     {
-        var batch = TokenSequences.Collate([[Text(1, 20), Text(2, 11)], [Text(3, 26)]], 0);
+        var batch = LanguageFixtures.Collate([[Text(1, 20), Text(2, 11)], [Text(3, 26)]], 0);
         foreach (var (name, parameter) in _model.named_parameters())
             parameter.requires_grad = !frozen || name.Contains("lm_head", StringComparison.Ordinal) || name.Contains("embed", StringComparison.Ordinal);
         var (whole, expected) = Gradients(1 << 24);
