@@ -47,8 +47,9 @@ public abstract class ExampleSet
     /// <summary>Tokens of a row.</summary>
     public abstract int Length(int row);
 
-    public abstract Batch Collate(ReadOnlySpan<int> rows);
+    /// <param name="chosen">Which rows.</param>
+    public abstract Batch Collate(ReadOnlySpan<int> chosen);
 
     /// <summary>For training, where a set may show its rows otherwise in every epoch: a function of epoch and rows alone, so that a resumed run sees the same.</summary>
-    public virtual Batch Collate(ReadOnlySpan<int> rows, int epoch) => Collate(rows);
+    public virtual Batch Collate(ReadOnlySpan<int> chosen, int epoch) => Collate(chosen);
 }

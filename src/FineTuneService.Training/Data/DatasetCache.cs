@@ -142,6 +142,8 @@ public sealed class DatasetCache(string root, long maxBytes, TimeProvider clock)
     /// <summary>Out of the way first, so that nobody finds half of it.</summary>
     private static void Remove(string folder)
     {
+        if (!Directory.Exists(folder))
+            return;
         var gone = folder.EndsWith(Draft, StringComparison.Ordinal) ? folder : $"{folder}.{Guid.NewGuid():N}{Draft}";
         try
         {
@@ -149,7 +151,7 @@ public sealed class DatasetCache(string root, long maxBytes, TimeProvider clock)
                 Directory.Move(folder, gone);
             Directory.Delete(gone, recursive: true);
         }
-        catch (DirectoryNotFoundException)
+        catch (IOException) when (!Directory.Exists(folder))
         {
             // Somebody else was faster.
         }

@@ -35,25 +35,25 @@ public sealed class PreferencePairs(TokenRows pairs, long padding) : ExampleSet
             }
     }
 
-    public override Batch Collate(ReadOnlySpan<int> rows)
+    public override Batch Collate(ReadOnlySpan<int> chosen)
     {
         var (width, hasShares) = (0, false);
-        foreach (var row in rows)
+        foreach (var row in chosen)
         {
             width = Math.Max(width, Length(row));
             for (var answer = 0; answer < Answers; answer++)
                 hasShares |= CausalBatch.HasShares(pairs.Weights(pairs.Text(row, answer)));
         }
-        var batch = new CausalBatch(Answers * rows.Length, width, isPacked: false, hasShares, padding);
-        var references = References.Count == 0 ? null : new float[Answers * rows.Length];
-        for (var at = 0; at < rows.Length; at++)
+        var batch = new CausalBatch(Answers * chosen.Length, width, isPacked: false, hasShares, padding);
+        var references = References.Count == 0 ? null : new float[Answers * chosen.Length];
+        for (var at = 0; at < chosen.Length; at++)
             for (var answer = 0; answer < Answers; answer++)
             {
-                var text = pairs.Text(rows[at], answer);
-                batch.Add(answer * rows.Length + at, pairs.Ids(text), pairs.Weights(text));
+                var text = pairs.Text(chosen[at], answer);
+                batch.Add(answer * chosen.Length + at, pairs.Ids(text), pairs.Weights(text));
                 if (references is not null)
-                    references[answer * rows.Length + at] = answer == 0 ? References[rows[at]].Chosen : References[rows[at]].Rejected;
+                    references[answer * chosen.Length + at] = answer == 0 ? References[chosen[at]].Chosen : References[chosen[at]].Rejected;
             }
-        return batch.ToBatch() with { Rows = rows.Length, Targets = rows.Length, ReferenceLogProbabilities = references is null ? null : tensor(references) }; // [2 · pairs]
+        return batch.ToBatch() with { Rows = chosen.Length, Targets = chosen.Length, ReferenceLogProbabilities = references is null ? null : tensor(references) }; // [2 · pairs]
     }
 }

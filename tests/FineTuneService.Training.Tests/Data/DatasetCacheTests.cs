@@ -9,13 +9,13 @@ namespace FineTuneService.Training.Tests.Data;
 public sealed class DatasetCacheTests : IDisposable
 {
     private readonly LanguageFixtures _files = new();
-    private readonly string _folder = Directory.CreateTempSubdirectory("cache-").FullName;
+    private readonly string _folder = Path.Combine(Directory.CreateTempSubdirectory("cache-").FullName, "datasets"); // Not made yet.
     private readonly SettableClock _clock = new();
 
     public void Dispose()
     {
         _files.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        Directory.Delete(Path.GetDirectoryName(_folder)!, recursive: true);
     }
 
     public static TheoryData<string> Tasks => ["text-classification", "token-classification", "causal-lm", "masked-lm", "sft", "dpo"];

@@ -119,6 +119,38 @@ public sealed class LanguageModelTaskTests : IDisposable
         Assert.InRange(losses[^10..].Average(), 1, 5.2);
     }
 
+    [Fact]
+    public void Steps_leave_no_tensor_behind()
+    {
+        var task = Load("causal-lm", [.. Enumerable.Range(0, 40).Select(row => $$"""{"text": "to be or not to be {{row}}"}""")]);
+        using var optimizer = new AdamW(_model, 0, 0.9, 0.999, 1e-8);
+        var step = new TrainingStep(_model, task.Loss, optimizer, 1);
+        Train(3); // What lives as long as the optimizer is made in the first step.
+        var before = Live();
+        Train(30);
+
+        Assert.Equal(before, Live());
+
+        void Train(int steps)
+        {
+            var arguments = new TrainingArguments { PerDeviceTrainBatchSize = 2, MaxSteps = steps };
+            foreach (var batches in DataLoader.TrainingSteps(task.Train, arguments, new StepPlan(arguments, task.Train.Count), 0))
+            {
+                using var scope = NewDisposeScope();
+                step.Run(batches, 1e-3);
+                foreach (var batch in batches)
+                    batch.Dispose();
+            }
+        }
+
+        static long Live()
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            return Tensor.TotalCount;
+        }
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
