@@ -7,6 +7,7 @@ using FineTuneService.Api.Jobs;
 using FineTuneService.Api.OpenApi;
 using FineTuneService.Api.Predictions;
 using FineTuneService.Api.Problems;
+using FineTuneService.Api.Sweeps;
 using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
@@ -42,6 +43,7 @@ app.UseSwaggerUI();
 
 app.MapDatasets();
 app.MapJobs();
+app.MapSweeps();
 app.MapCheckpoints();
 app.MapPredictions();
 app.MapGenerations();

@@ -1,11 +1,13 @@
 namespace FineTuneService.Contracts;
 
-/// <summary>Ids that sort by the time they were made: <c>job_0192…</c>, <c>ds_0192…</c>.</summary>
+/// <summary>Ids that sort by the time they were made: <c>job_0192…</c>, <c>ds_0192…</c>, <c>sweep_0192…</c>.</summary>
 public static class Ids
 {
     public static string NewJob() => New("job");
 
     public static string NewDataset() => New("ds");
+
+    public static string NewSweep() => New("sweep");
 
     private static string New(string prefix) => $"{prefix}_{Guid.CreateVersion7():N}";
 }

@@ -12,6 +12,8 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     public DbSet<Metric> Metrics => Set<Metric>();
     public DbSet<JobEvent> Events => Set<JobEvent>();
     public DbSet<Checkpoint> Checkpoints => Set<Checkpoint>();
+    public DbSet<Sweep> Sweeps => Set<Sweep>();
+    public DbSet<SweepTrial> SweepTrials => Set<SweepTrial>();
 
     /// <summary>Brings the schema up to date; hosts that start at the same time wait for each other.</summary>
     public static async Task Migrate(string connectionString, CancellationToken cancel = default)
@@ -25,6 +27,10 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     /// <summary>The job's row, which is ours until the transaction ends.</summary>
     internal Task<Job?> LockJob(string id, CancellationToken cancel) =>
         Jobs.FromSql($"SELECT * FROM finetune.jobs WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancel);
+
+    /// <summary>The sweep's row, which is ours until the transaction ends.</summary>
+    internal Task<Sweep?> LockSweep(string id, CancellationToken cancel) =>
+        Sweeps.FromSql($"SELECT * FROM finetune.sweeps WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancel);
 
     /// <summary>Wakes those who listen for this job's events, once the transaction has committed.</summary>
     internal Task Notify(string jobId, CancellationToken cancel) =>
@@ -41,6 +47,7 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
             job.Property(row => row.Resolutions).HasColumnType("jsonb");
             job.Property(row => row.Faults).HasColumnType("jsonb");
             job.HasIndex(row => row.Status);
+            job.HasIndex(row => row.SweepId);
         });
         modelBuilder.Entity<Metric>().HasKey(metric => new { metric.JobId, metric.Seq, metric.Name });
         modelBuilder.Entity<JobEvent>(happened =>
@@ -54,6 +61,19 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
         {
             checkpoint.HasKey(row => new { row.JobId, row.Step });
             checkpoint.Property(row => row.Metrics).HasColumnType("jsonb");
+        });
+        modelBuilder.Entity<Sweep>(sweep =>
+        {
+            sweep.Property(row => row.Status).HasConversion<string>();
+            sweep.Property(row => row.Spec).HasColumnType("jsonb");
+            sweep.HasIndex(row => row.Status);
+        });
+        modelBuilder.Entity<SweepTrial>(trial =>
+        {
+            trial.HasKey(row => new { row.SweepId, row.Rung, row.Number });
+            trial.Property(row => row.Parameters).HasColumnType("jsonb");
+            trial.Property(row => row.Spec).HasColumnType("jsonb");
+            trial.Property(row => row.Resolutions).HasColumnType("jsonb");
         });
     }
 }

@@ -28,6 +28,9 @@ public sealed class Job
     public DateTimeOffset? CancelRequestedAt { get; set; }
     public string? HangfireJobId { get; set; }
 
+    /// <summary>The sweep that made it; null for one that was posted by itself.</summary>
+    public string? SweepId { get; set; }
+
     public required DateTimeOffset CreatedAt { get; init; }
     public DateTimeOffset? StartedAt { get; set; }
     public DateTimeOffset? FinishedAt { get; set; }

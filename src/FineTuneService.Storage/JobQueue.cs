@@ -1,4 +1,3 @@
-using System.Transactions;
 using Hangfire;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
@@ -15,7 +14,7 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
     public async Task Enqueue(Job job, CancellationToken cancel)
     {
         _ = hangfire; // Its first use lays out Hangfire's schema, which must not happen inside the transaction.
-        using var transaction = new TransactionScope(TransactionScopeOption.Required, new TransactionOptions { IsolationLevel = IsolationLevel.ReadCommitted }, TransactionScopeAsyncFlowOption.Enabled);
+        using var transaction = Transactions.Begin();
         await using var connection = database.CreateConnection();
         await connection.OpenAsync(cancel); // Enlists: whatever is done on this connection belongs to the transaction.
         job.HangfireJobId = Client(connection).Create<RunJobCall>(run => run.Execute(job.Id, CancellationToken.None), new EnqueuedState());

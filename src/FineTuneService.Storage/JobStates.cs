@@ -6,9 +6,9 @@ namespace FineTuneService.Storage;
 
 /// <summary>
 /// Moves jobs between states: under the row's lock, only along <see cref="JobTransitions"/>, and for a run's own moves only by the attempt that owns it.
-/// Each move is an event, and wakes those who listen on <see cref="Channel"/>.
+/// Each move is an event, and wakes those who listen on <see cref="Channel"/>; the last one moves the job's sweep on.
 /// </summary>
-public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, TimeProvider clock)
+public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProgress sweeps, TimeProvider clock)
 {
     /// <summary>NOTIFY channel; the payload is the job's id.</summary>
     public const string Channel = "finetune_events";
@@ -112,14 +112,23 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, TimeProvi
     /// <param name="act">Null from it leaves everything as it is.</param>
     private async Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
     {
+        var (job, changed) = await Commit(jobId, act, cancel);
+        // If we die before this: a worker looks after all sweeps from time to time.
+        if (job is { SweepId: { } sweep } && job.Status.IsTerminal())
+            await sweeps.Advance(sweep, cancel);
+        return changed;
+    }
+
+    private async Task<(Job? Job, Job? Changed)> Commit(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
+    {
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
         if (await db.LockJob(jobId, cancel) is not { } job)
-            return null;
+            return default;
         var changed = act(db, job);
         await db.SaveChangesAsync(cancel);
         await db.Notify(jobId, cancel);
         await transaction.CommitAsync(cancel);
-        return changed;
+        return (job, changed);
     }
 }

@@ -46,6 +46,8 @@ public static class StorageServices
         services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());
         services.AddSingleton<JobQueue>();
         services.AddSingleton<JobStates>();
+        services.AddSingleton<SweepProgress>();
+        services.AddSingleton<SweepStates>();
         services.AddSingleton<RunProjection>();
         services.AddHangfire(hangfire => hangfire
             .UseRecommendedSerializerSettings()

@@ -23,6 +23,7 @@ builder.Services.AddHangfireServer((services, hangfire) =>
     hangfire.ShutdownTimeout = worker.StopPatience;
 });
 builder.Services.AddHostedService<RescueOrphans>();
+builder.Services.AddHostedService<AdvanceSweeps>();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMinutes(3));
 builder.Services.AddHealthChecks();
 

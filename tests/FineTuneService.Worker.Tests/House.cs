@@ -75,20 +75,35 @@ public sealed class House : IAsyncLifetime
             Status = JobStatus.Queued,
             Resolutions = "[]",
             CreatedAt = TimeProvider.System.GetUtcNow(),
-            Spec = JsonSerializer.Serialize(
-                new
-                {
-                    BaseModel = baseModel,
-                    Revision = revision,
-                    Task = "text-classification",
-                    Dataset = new { Train = "ds_train", Validation = "ds_dev" },
-                    Training = new { MaxSteps = steps, PerDeviceTrainBatchSize = 8, MaxLength = 32, LoggingSteps = 1, EvalStrategy = "steps", EvalSteps = 50, SaveStrategy = "steps", SaveSteps = 50 },
-                },
-                SnakeCaseJson.Options),
+            Spec = Spec(steps, 50, baseModel, revision),
         };
         await _services.GetRequiredService<JobQueue>().Enqueue(job, Cancel);
         return job.Id;
     }
+
+    /// <summary>A resolved specification.</summary>
+    public static string Spec(int steps, int every, string baseModel = "tiny-bert-en", string? revision = null) => JsonSerializer.Serialize(
+        new
+        {
+            BaseModel = baseModel,
+            Revision = revision,
+            Task = "text-classification",
+            Dataset = new { Train = "ds_train", Validation = "ds_dev" },
+            Training = new
+            {
+                MaxSteps = steps,
+                PerDeviceTrainBatchSize = 8,
+                MaxLength = 32,
+                LoggingSteps = 1,
+                EvalStrategy = "steps",
+                EvalSteps = every,
+                SaveStrategy = "steps",
+                SaveSteps = every,
+                MetricForBestModel = "loss",
+                GreaterIsBetter = false,
+            },
+        },
+        SnakeCaseJson.Options);
 
     /// <summary>Polls a job until <paramref name="wanted"/> holds; fails when it ends otherwise.</summary>
     public async Task<Job> WaitFor(string id, Func<Job, bool> wanted)

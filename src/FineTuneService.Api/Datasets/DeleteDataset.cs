@@ -1,4 +1,5 @@
 using FineTuneService.Api.Problems;
+using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -7,7 +8,7 @@ namespace FineTuneService.Api.Datasets;
 
 public static class DeleteDataset
 {
-    /// <summary>Deletes a dataset that no job names.</summary>
+    /// <summary>Deletes a dataset that no job names, and no trial of a running sweep.</summary>
     /// <param name="id">The dataset's id.</param>
     public static async Task<NoContent> Handle(string id, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
     {
@@ -20,6 +21,12 @@ public static class DeleteDataset
             .OrderBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(cancel);
         if (user is not null)
             throw ProblemException.Conflict($"The job '{user}' uses this dataset.");
+        var waiting = await db.SweepTrials
+            .FromSql($"SELECT * FROM finetune.sweep_trials WHERE job_id IS NULL AND {id} IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test')")
+            .Where(trial => db.Sweeps.Any(sweep => sweep.Id == trial.SweepId && sweep.Status == SweepStatus.Running))
+            .Select(trial => trial.SweepId).FirstOrDefaultAsync(cancel);
+        if (waiting is not null)
+            throw ProblemException.Conflict($"The sweep '{waiting}' will use this dataset.");
         db.Datasets.Remove(dataset);
         await db.SaveChangesAsync(cancel);
         await transaction.CommitAsync(cancel);

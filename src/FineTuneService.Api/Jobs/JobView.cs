@@ -14,6 +14,9 @@ public sealed record JobView
 
     public required string Id { get; init; }
     public string? Name { get; init; }
+
+    /// <summary>The id of the sweep that made it; absent for a job that was posted by itself.</summary>
+    public string? Sweep { get; init; }
     public required JobStatus Status { get; init; }
 
     /// <summary>Why it is in this state.</summary>
@@ -43,6 +46,7 @@ public sealed record JobView
     {
         Id = job.Id,
         Name = job.Name,
+        Sweep = job.SweepId,
         Status = job.Status,
         Reason = job.Reason,
         Faults = job.Faults is null ? null : JsonSerializer.Deserialize<Fault[]>(job.Faults, Stored),

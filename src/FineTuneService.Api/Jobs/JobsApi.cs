@@ -6,7 +6,7 @@ namespace FineTuneService.Api.Jobs;
 public static class JobsApi
 {
     public static IServiceCollection AddJobs(this IServiceCollection services) =>
-        services.AddSingleton<EventSignals>().AddHostedService(provider => provider.GetRequiredService<EventSignals>());
+        services.AddSingleton<EventSignals>().AddHostedService(provider => provider.GetRequiredService<EventSignals>()).AddScoped<ResolveJob>();
 
     public static void MapJobs(this IEndpointRouteBuilder routes)
     {

@@ -11,9 +11,10 @@ public static class ReadJobs
 {
     /// <summary>Lists jobs, the newest first.</summary>
     /// <param name="status">Only jobs in this state, or in these, separated by commas: queued, preparing, running, retrying, succeeded, failed, cancelled.</param>
+    /// <param name="sweep">Only the jobs of the sweep with this id.</param>
     /// <param name="limit">Jobs on a page, 1 to 200; 50 unless given.</param>
     /// <param name="after">The <c>next_after</c> of the page before.</param>
-    public static async Task<Ok<Page<JobView, string?>>> List(FineTuneDb db, CancellationToken cancel, string? status = null, int? limit = null, string? after = null)
+    public static async Task<Ok<Page<JobView, string?>>> List(FineTuneDb db, CancellationToken cancel, string? status = null, string? sweep = null, int? limit = null, string? after = null)
     {
         var size = Page.Limit(limit, usual: 50, most: 200);
         var jobs = db.Jobs.AsNoTracking();
@@ -22,6 +23,8 @@ public static class ReadJobs
             var wanted = status.Split(',', StringSplitOptions.TrimEntries).Select(StatusNamed).ToArray();
             jobs = jobs.Where(job => wanted.Contains(job.Status));
         }
+        if (sweep is not null)
+            jobs = jobs.Where(job => job.SweepId == sweep);
         if (after is not null)
             jobs = jobs.Where(job => string.Compare(job.Id, after) < 0);
         return TypedResults.Ok(Page.Of<Job, JobView, string?>(await jobs.OrderByDescending(job => job.Id).Take(size + 1).ToListAsync(cancel), size, JobView.From, job => job.Id));

@@ -18,6 +18,8 @@ internal sealed partial class Contract : ISchemaFilter
         var fresh = contract.Properties.Any(property => property.IsRequired) ? null : contract.CreateObject?.Invoke();
         target.Description = Rename(target.Description);
         target.Required = contract.Properties.Where(property => property.IsRequired).Select(property => property.Name).ToHashSet();
+        if (context.Type == typeof(SweepSpec)) // Which is read later, once the parameters are in it.
+            shown["spec"] = context.SchemaGenerator.GenerateSchema(typeof(JobSpec), context.SchemaRepository);
         foreach (var property in contract.Properties)
         {
             if (!shown.TryGetValue(property.Name, out var shape) || shape is not OpenApiSchema value)

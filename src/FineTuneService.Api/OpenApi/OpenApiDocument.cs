@@ -1,4 +1,6 @@
+using System.Reflection;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
 using FineTuneService.Training;
 using Microsoft.OpenApi;
@@ -24,9 +26,9 @@ public static class OpenApiDocument
                 options.IncludeXmlComments(documentation);
             options.UseAllOfToExtendReferenceSchemas();
             options.UseOneOfForPolymorphism();
-            options.SelectSubTypesUsing(type => type == typeof(TaskConfig) ? Catalog.Tasks.Values : type == typeof(MethodConfig) ? Catalog.Methods.Values : []);
-            options.SelectDiscriminatorNameUsing(type => type == typeof(TaskConfig) || type == typeof(MethodConfig) ? "type" : null);
-            options.SelectDiscriminatorValueUsing(type => type.IsSubclassOf(typeof(TaskConfig)) || type.IsSubclassOf(typeof(MethodConfig)) ? Catalog.NameOf(Activator.CreateInstance(type)!) : null);
+            options.SelectSubTypesUsing(type => type == typeof(TaskConfig) ? Catalog.Tasks.Values : type == typeof(MethodConfig) ? Catalog.Methods.Values : Strategies(type).Select(strategy => strategy.DerivedType));
+            options.SelectDiscriminatorNameUsing(type => type == typeof(TaskConfig) || type == typeof(MethodConfig) || type == typeof(SweepStrategy) ? "type" : null);
+            options.SelectDiscriminatorValueUsing(type => type.IsSubclassOf(typeof(TaskConfig)) || type.IsSubclassOf(typeof(MethodConfig)) ? Catalog.NameOf(Activator.CreateInstance(type)!) : Strategies(typeof(SweepStrategy)).FirstOrDefault(strategy => strategy.DerivedType == type)?.TypeDiscriminator as string);
             options.MapType<Auto<double>>(() => AutoSchema(JsonSchemaType.Number));
             options.MapType<Auto<int>>(() => AutoSchema(JsonSchemaType.Integer));
             options.MapType<OneOrMany<string>>(() => OneOrManySchema(JsonSchemaType.String));
@@ -35,6 +37,8 @@ public static class OpenApiDocument
             options.SchemaFilter<Contract>();
             options.OperationFilter<Operations>();
         });
+
+    private static IEnumerable<JsonDerivedTypeAttribute> Strategies(Type type) => type == typeof(SweepStrategy) ? type.GetCustomAttributes<JsonDerivedTypeAttribute>() : [];
 
     /// <summary>JobView is called Job, and a page of them JobPage.</summary>
     private static string NameOf(Type type) => type.IsGenericType ? $"{NameOf(type.GenericTypeArguments[0])}Page" : type.Name.EndsWith("View", StringComparison.Ordinal) ? type.Name[..^4] : type.Name;

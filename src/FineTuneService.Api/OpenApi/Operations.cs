@@ -34,6 +34,25 @@ internal sealed class Operations : IOperationFilter
               }
             }
             """,
+        [typeof(SweepSpec)] = """
+            {
+              "name": "sst2-learning-rates",
+              "spec": {
+                "base_model": "tiny-bert-en",
+                "task": "text-classification",
+                "dataset": { "train": "sst2/train.tsv", "validation": "sst2/dev.tsv" },
+                "training": { "per_device_train_batch_size": 32, "max_length": 64, "eval_strategy": "epoch" }
+              },
+              "parameters": {
+                "/training/learning_rate": { "min": 1e-5, "max": 1e-3, "distribution": "log_uniform" },
+                "/training/weight_decay": { "values": [0, 0.01] },
+                "/method": { "values": ["full", { "type": "lora", "r": 8 }] }
+              },
+              "strategy": { "type": "successive_halving", "trials": 9, "reduction_factor": 3, "min_resource": 1, "resource": "num_train_epochs" },
+              "metric": "accuracy",
+              "max_concurrent_jobs": 2
+            }
+            """,
         [typeof(PredictBody)] = """{ "texts": ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"] }""",
         [typeof(GenerateRequest)] = """{ "prompts": ["Once upon a time"], "generation": { "max_new_tokens": 64, "temperature": 0.8, "seed": 1 } }""",
     };

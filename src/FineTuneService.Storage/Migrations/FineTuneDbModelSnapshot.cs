@@ -219,6 +219,10 @@ namespace FineTuneService.Storage.Migrations
                         .HasColumnType("integer")
                         .HasColumnName("step");
 
+                    b.Property<string>("SweepId")
+                        .HasColumnType("text")
+                        .HasColumnName("sweep_id");
+
                     b.Property<int?>("TotalSteps")
                         .HasColumnType("integer")
                         .HasColumnName("total_steps");
@@ -232,6 +236,9 @@ namespace FineTuneService.Storage.Migrations
 
                     b.HasIndex("Status")
                         .HasDatabaseName("ix_jobs_status");
+
+                    b.HasIndex("SweepId")
+                        .HasDatabaseName("ix_jobs_sweep_id");
 
                     b.ToTable("jobs", "finetune");
                 });
@@ -315,6 +322,103 @@ namespace FineTuneService.Storage.Migrations
                         .HasName("pk_metrics");
 
                     b.ToTable("metrics", "finetune");
+                });
+
+            modelBuilder.Entity("FineTuneService.Storage.Sweep", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("text")
+                        .HasColumnName("id");
+
+                    b.Property<DateTimeOffset?>("CancelRequestedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("cancel_requested_at");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<DateTimeOffset?>("FinishedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("finished_at");
+
+                    b.Property<bool>("GreaterIsBetter")
+                        .HasColumnType("boolean")
+                        .HasColumnName("greater_is_better");
+
+                    b.Property<int>("MaxConcurrentJobs")
+                        .HasColumnType("integer")
+                        .HasColumnName("max_concurrent_jobs");
+
+                    b.Property<string>("Metric")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("metric");
+
+                    b.Property<string>("Name")
+                        .HasColumnType("text")
+                        .HasColumnName("name");
+
+                    b.Property<string>("Reason")
+                        .HasColumnType("text")
+                        .HasColumnName("reason");
+
+                    b.Property<string>("Spec")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("spec");
+
+                    b.Property<string>("Status")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("status");
+
+                    b.HasKey("Id")
+                        .HasName("pk_sweeps");
+
+                    b.HasIndex("Status")
+                        .HasDatabaseName("ix_sweeps_status");
+
+                    b.ToTable("sweeps", "finetune");
+                });
+
+            modelBuilder.Entity("FineTuneService.Storage.SweepTrial", b =>
+                {
+                    b.Property<string>("SweepId")
+                        .HasColumnType("text")
+                        .HasColumnName("sweep_id");
+
+                    b.Property<int>("Rung")
+                        .HasColumnType("integer")
+                        .HasColumnName("rung");
+
+                    b.Property<int>("Number")
+                        .HasColumnType("integer")
+                        .HasColumnName("number");
+
+                    b.Property<string>("JobId")
+                        .HasColumnType("text")
+                        .HasColumnName("job_id");
+
+                    b.Property<string>("Parameters")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("parameters");
+
+                    b.Property<string>("Resolutions")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("resolutions");
+
+                    b.Property<string>("Spec")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("spec");
+
+                    b.HasKey("SweepId", "Rung", "Number")
+                        .HasName("pk_sweep_trials");
+
+                    b.ToTable("sweep_trials", "finetune");
                 });
 #pragma warning restore 612, 618
         }

@@ -1,0 +1,108 @@
+using FineTuneService.Api.BaseModels;
+using FineTuneService.Api.Datasets;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using FineTuneService.Training;
+using FineTuneService.Training.Data;
+using FineTuneService.Training.Methods;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tasks;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneService.Api.Jobs;
+
+/// <summary>A specification whose base model and adapter were looked for.</summary>
+/// <param name="Resolutions">What was chosen for that.</param>
+public sealed record JobDraft(JobSpec Spec, BaseModelView? Model, IReadOnlyList<Resolution> Resolutions);
+
+/// <summary>Judges specifications against what is here, and decides what they left open. Within one request a model or dataset is looked for once.</summary>
+public sealed class ResolveJob(FineTuneDb db, FindBaseModel models)
+{
+    private readonly Dictionary<(string, string?, WeightsFrom), (FoundModel Model, FaultList Faults)> _models = [];
+    private readonly Dictionary<string, FoundDataset?> _datasets = [];
+
+    private sealed record FoundDataset(string Id, string Name, long Rows, DatasetProfile Profile)
+    {
+        public string[] Columns { get; } = [.. Profile.Columns.Select(column => column.Name)];
+    }
+
+    /// <summary>To be called before the transaction: the hub may take its time.</summary>
+    public async Task<JobDraft> FindModels(JobSpec spec, FaultList faults, CancellationToken cancel)
+    {
+        var model = await FindModel(spec, faults, cancel);
+        var named = spec with { BaseModel = model.Spec.BaseModel, Revision = model.Spec.Revision };
+        var adapter = await models.FindAdapter(named, faults, cancel);
+        return new(adapter.Spec, model.View, [.. model.Resolutions, .. adapter.Resolutions]);
+    }
+
+    /// <summary>Datasets stay locked until the transaction ends: nobody deletes them before the job's row is there.</summary>
+    /// <returns>With any faults, of no use.</returns>
+    public async Task<ResolvedSpec> Resolve(JobDraft draft, FaultList faults, CancellationToken cancel)
+    {
+        var data = draft.Spec.Dataset;
+        var train = await FindDataset(data.Train, "/dataset/train", faults, cancel);
+        var validation = await FindDataset(data.Validation, "/dataset/validation", faults, cancel);
+        var test = await FindDataset(data.Test, "/dataset/test", faults, cancel);
+        var spec = draft.Spec with { Dataset = data with { Train = train?.Id ?? data.Train, Validation = validation?.Id, Test = test?.Id } };
+        var task = (TrainingTaskConfig)spec.Task;
+        if (draft.Model is { Supported: true, Heads: { } heads } view && !heads.Contains(task.Head))
+            faults.Add(PretrainedConfig.NoHead(view.ModelType!, task.Head, heads));
+        else if (draft.Model is { Config: { } config, Tensors: { } tensors })
+            ((TrainingMethodConfig?)spec.Method)?.CheckModel(config, LayerOutline.Of(config, tensors, task.Head), task.Head, faults);
+        var resolved = SpecResolver.Resolve(spec, Facts(draft.Model, train), faults);
+        CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
+        return new(resolved.Spec, [.. draft.Resolutions, .. resolved.Resolutions]);
+    }
+
+    private async Task<FoundModel> FindModel(JobSpec spec, FaultList faults, CancellationToken cancel)
+    {
+        var key = (spec.BaseModel, spec.Revision, spec.Init);
+        if (!_models.TryGetValue(key, out var found))
+        {
+            var collected = new FaultList();
+            _models[key] = found = (await models.Find(spec, collected, cancel), collected);
+        }
+        foreach (var fault in found.Faults.All)
+            faults.Add(fault);
+        return found.Model;
+    }
+
+    private static void CheckData(TrainingTaskConfig task, DatasetSpec spec, FoundDataset? train, FoundDataset? validation, FoundDataset? test, FaultList faults)
+    {
+        if (train is null)
+            return;
+        task.Check(train.Profile, spec, faults);
+        CheckSplit("/dataset/validation", validation);
+        CheckSplit("/dataset/test", test);
+
+        void CheckSplit(string pointer, FoundDataset? split)
+        {
+            if (split is null)
+                return;
+            foreach (var needed in task.NeededColumns(spec).Except(split.Columns))
+                faults.Add(pointer, split.Name, $"This dataset has no column '{needed}', which the training data has.", $"Its columns are: {string.Join(", ", split.Columns)}. Name them as in the training data.");
+        }
+    }
+
+    private static SpecFacts Facts(BaseModelView? model, FoundDataset? train) => new()
+    {
+        TrainRows = train?.Rows,
+        Columns = train?.Columns,
+        MaxPositions = model?.MaxLength,
+        Parameters = model?.Parameters,
+    };
+
+    private async Task<FoundDataset?> FindDataset(string? name, string pointer, FaultList faults, CancellationToken cancel)
+    {
+        if (name is null)
+            return null;
+        if (!_datasets.TryGetValue(name, out var found))
+        {
+            var rows = await db.Datasets.FromSql($"SELECT * FROM finetune.datasets WHERE id = {name} OR name = {name} ORDER BY id DESC LIMIT 1 FOR SHARE").AsNoTracking().ToListAsync(cancel);
+            _datasets[name] = found = rows is [var row] ? new(row.Id, row.Name, row.Rows, DatasetView.ProfileOf(row)) : null;
+        }
+        if (found is null)
+            faults.Add(pointer, name, "There is no such dataset.", "Upload it with POST /datasets, or choose one of GET /datasets.");
+        return found;
+    }
+}
