@@ -67,8 +67,19 @@ public static partial class HostMemory
         GC.WaitForPendingFinalizers();
     }
 
-    /// <summary>Returns what is free to the system: after a phase that needed more than what follows.</summary>
-    public static void GiveBack() => _ = Trim(0);
+    /// <summary>Returns what is free to the system, where that is more than so many bytes: after a phase that needed more than what follows.</summary>
+    public static void GiveBack(long above = 0)
+    {
+        if (above == 0 || Environment.WorkingSet - (long)(Statistics().InUse + Statistics().Mapped) > above)
+            _ = Trim(0);
+    }
+
+    /// <summary>glibc's <c>struct mallinfo2</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly record struct MallocInfo(nuint Arena, nuint FreeChunks, nuint FastChunks, nuint MappedChunks, nuint Mapped, nuint Unused, nuint FastFree, nuint InUse, nuint Free, nuint Releasable);
+
+    [LibraryImport("libc", EntryPoint = "mallinfo2")]
+    private static partial MallocInfo Statistics();
 
     [LibraryImport("libc", EntryPoint = "malloc_trim")]
     private static partial int Trim(nuint pad);

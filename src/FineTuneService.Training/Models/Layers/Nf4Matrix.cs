@@ -1,3 +1,4 @@
+using FineTuneService.Training.Native;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -17,6 +18,9 @@ public sealed class Nf4Matrix : Module
 
     /// <summary>Elements that are packed or unpacked at a time, so that what is needed besides stays small: in a processor's cache, at best.</summary>
     private const long Chunk = 1 << 20;
+
+    /// <summary>Elements of a matrix with which it is worth a look.</summary>
+    private const long Large = 1 << 24;
 
     internal Nf4Matrix(long[] shape, Tensor packed, Tensor absmax, Tensor? nestedAbsmax = null, float nestedOffset = 0) : base(nameof(Nf4Matrix))
     {
@@ -120,8 +124,17 @@ public sealed class Nf4Matrix : Module
 
     private Tensor Forward(Tensor input, ScalarType computeType)
     {
-        using var scope = NewDisposeScope();
-        return functional.linear(input.to(computeType), Dequantize(computeType)).to(input.dtype).MoveToOuterDisposeScope();
+        using (var scope = NewDisposeScope())
+            input = functional.linear(input.to(computeType), Dequantize(computeType)).to(input.dtype).MoveToOuterDisposeScope();
+        GiveBack();
+        return input;
+    }
+
+    /// <summary>Blocks of many sizes, kept in case they fit again, would add up to half of a large model.</summary>
+    private void GiveBack()
+    {
+        if (Count >= Large && Device.type == DeviceType.CPU)
+            HostMemory.GiveBack(above: 1 << 30);
     }
 
     /// <summary>bitsandbytes' <c>quantize_blockwise</c> with its dynamic map.</summary>
@@ -155,10 +168,11 @@ public sealed class Nf4Matrix : Module
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
-            using var scope = NewDisposeScope();
             var (matrix, computeType) = ((Nf4Matrix)ctx.get_data("matrix"), (ScalarType)ctx.get_data("computeType"));
-            var gradient = grad_output.to(computeType).matmul(matrix.Dequantize(computeType)).to(grad_output.dtype);
-            return [gradient.MoveToOuterDisposeScope(), null!, null!];
+            using (var scope = NewDisposeScope())
+                grad_output = grad_output.to(computeType).matmul(matrix.Dequantize(computeType)).to(grad_output.dtype).MoveToOuterDisposeScope();
+            matrix.GiveBack();
+            return [grad_output, null!, null!];
         }
     }
 }
