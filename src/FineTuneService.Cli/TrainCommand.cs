@@ -1,6 +1,7 @@
 using System.CommandLine;
 using FineTuneService.Contracts;
 using FineTuneService.Training;
+using FineTuneService.Training.Native;
 
 namespace FineTuneService.Cli;
 
@@ -13,13 +14,22 @@ internal static class TrainCommand
         var supervised = new Option<bool>("--supervised") { Description = "Stop on the line 'stop' of standard input, and die when that input ends." };
         var attempt = new Option<int?>("--attempt") { Description = "Number of this attempt. Default: one more than the last in the log." };
         var device = DeviceOption.Create();
-        var command = new Command("train", "Train a run, or continue it.") { run, supervised, attempt, device };
-        command.SetAction(parsed => Verb.Run(() => Train(
-            new RunFolder(parsed.GetRequiredValue(run).FullName), parsed.GetValue(supervised), parsed.GetValue(attempt), parsed.GetValue(device))));
+        var memory = new Option<string?>("--memory-limit") { Description = "The most memory that this process may take from the host, such as 8GiB: a run that needs more helps itself with smaller micro-batches. Default: none." };
+        var command = new Command("train", "Train a run, or continue it.") { run, supervised, attempt, device, memory };
+        command.SetAction(parsed => Verb.Run(() =>
+        {
+            if (parsed.GetValue(memory) is { } limit)
+                MemoryLimit.Set(MemoryLimit.Parse(memory.Name, limit));
+            var exitCode = Train(new RunFolder(parsed.GetRequiredValue(run).FullName), parsed.GetValue(supervised), parsed.GetValue(attempt), parsed.GetValue(device));
+            if (exitCode is null)
+                ProcessImage.Replace();
+            return exitCode!.Value;
+        }));
         return command;
     }
 
-    private static int Train(RunFolder folder, bool supervised, int? attempt, string? device)
+    /// <returns>The exit code; null when the run wants to begin anew, and everything that it held is free.</returns>
+    private static int? Train(RunFolder folder, bool supervised, int? attempt, string? device)
     {
         if (!Directory.Exists(folder.Path))
             throw new FaultException(folder.Path, null, "There is no such folder.", "Make it, and put a job.json into it (samples/jobs has some to copy).");
@@ -36,7 +46,13 @@ internal static class TrainCommand
         try
         {
             using var run = TrainingRun.Prepare(folder, DeviceOption.Choose(device), log.Append, TimeProvider.System);
-            return run.Trainer.Train(supervision.Stop) ? TrainerExit.Succeeded : TrainerExit.Stopped;
+            return run.Trainer.Train(supervision.Stop) switch
+            {
+                TrainingEnd.Completed => TrainerExit.Succeeded,
+                TrainingEnd.Stopped => TrainerExit.Stopped,
+                _ when supervision.Stop.IsCancellationRequested => TrainerExit.Stopped, // The last checkpoint is what it leaves.
+                _ => null,
+            };
         }
         catch (FaultException error)
         {

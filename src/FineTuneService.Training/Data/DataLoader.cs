@@ -12,6 +12,10 @@ public static class DataLoader
     public static IEnumerable<IReadOnlyList<Batch>> TrainingSteps(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep) =>
         Prefetch(StepRows(rows.Count, arguments, plan, firstStep).Select(step => (IReadOnlyList<Batch>)[.. step.Rows.Select(batch => rows.Collate(batch, step.Epoch))]));
 
+    /// <summary>Which rows the micro-batches of one step hold.</summary>
+    /// <param name="step">Steps done before it.</param>
+    public static IReadOnlyList<int[]> RowsOf(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int step) => [.. StepRows(rows.Count, arguments, plan, step).First().Rows];
+
     /// <summary>All rows in their order.</summary>
     public static IEnumerable<Batch> Sequential(ExampleSet rows, int batchSize) =>
         Prefetch(Enumerable.Range(0, rows.Count).Chunk(batchSize).Select(batch => rows.Collate(batch)));
@@ -28,7 +32,7 @@ public static class DataLoader
             var first = step % plan.StepsPerEpoch * accumulation;
             var last = Math.Min(first + accumulation, plan.BatchesPerEpoch);
             var ofThisEpoch = order;
-            yield return (epoch, Enumerable.Range(first, last - first).Select(index => ofThisEpoch.Skip(index * batch).Take(batch).ToArray()));
+            yield return (epoch, Enumerable.Range(first, last - first).SelectMany(index => ofThisEpoch.Skip(index * batch).Take(batch).Chunk(plan.MicroBatchSize)));
         }
     }
 

@@ -13,11 +13,14 @@ public sealed class TokenizedTexts : ExampleSet
     private readonly ProblemType _problemType;
     private readonly long _padding;
     private readonly bool _hasPairs;
+    private readonly IReadOnlyList<long>? _lines;
 
     /// <param name="texts">A text, or a text and its pair.</param>
     /// <param name="targets">One class id; or 0/1 per class; or one number.</param>
-    public TokenizedTexts(IReadOnlyList<(string Text, string? Pair)> texts, float[][] targets, ProblemType problemType, Tokenizer tokenizer, int maxLength)
+    /// <param name="lines">Of each text, in its file; null: not known.</param>
+    public TokenizedTexts(IReadOnlyList<(string Text, string? Pair)> texts, float[][] targets, ProblemType problemType, Tokenizer tokenizer, int maxLength, IReadOnlyList<long>? lines = null)
     {
+        _lines = lines;
         (_targets, _problemType, _padding) = (targets, problemType, tokenizer.PaddingId ?? 0);
         _encodings = [.. texts.AsParallel().AsOrdered().Select(text => tokenizer.Encode(text.Text, text.Pair, maxLength: maxLength))];
         _hasPairs = _encodings.Any(encoding => encoding.TypeIds.Contains(1));
@@ -26,6 +29,8 @@ public sealed class TokenizedTexts : ExampleSet
     public override int Count => _encodings.Length;
 
     public (int Rows, long Tokens) Truncated => (_encodings.Count(encoding => encoding.TruncatedTokens > 0), _encodings.Sum(encoding => (long)encoding.TruncatedTokens));
+
+    public override long? LineOf(int row) => _lines?[row];
 
     public override Batch Collate(ReadOnlySpan<int> rows)
     {

@@ -52,6 +52,7 @@ public sealed class AdamW : IDisposable
         var active = _slots.Where(slot => slot.Gradient is not null).ToArray();
         Tensor[] gradients = [.. active.Select(slot => slot.Gradient!)];
         var norm = TorchScript.GlobalNorm(gradients);
+        var isInfinite = norm.isfinite().logical_not().to(ScalarType.Float32); // 1: nothing is updated, and no device was waited for
         if (maxGradNorm > 0)
             TorchScript.Scale(gradients, (maxGradNorm / (norm + 1e-6)).clamp_(max: 1)); // torch.nn.utils.clip_grad_norm_
         foreach (var group in active.Zip(gradients).GroupBy(entry => entry.First.Decays))
@@ -63,6 +64,7 @@ public sealed class AdamW : IDisposable
                 [.. slots.Select(slot => slot.ExpAvg)],
                 [.. slots.Select(slot => slot.ExpAvgSq)],
                 [.. slots.Select(slot => slot.Step)],
+                isInfinite,
                 learningRate, _beta1, _beta2, group.Key ? _weightDecay : 0, _epsilon);
         }
         foreach (var slot in active)

@@ -1,5 +1,6 @@
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
@@ -10,6 +11,9 @@ namespace FineTuneService.Training.Optimization;
 public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, AdamW optimizer, double maxGradNorm)
 {
     public const string Loss = "loss", GradNorm = "grad_norm";
+
+    /// <summary>Those of the last step's micro-batches, each its share of the step's mean: scalars that have not been waited for, of the dispose scope that the step was taken in.</summary>
+    public IReadOnlyList<Tensor> Losses { get; private set; } = [];
 
     /// <returns>Means over all targets: <c>loss</c>, what the task logs besides, and <c>grad_norm</c> before clipping. Scalars that have not been waited for.</returns>
     public IReadOnlyDictionary<string, Tensor> Run(IReadOnlyList<Batch> microBatches, double learningRate)
@@ -24,17 +28,21 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
     {
         var targets = microBatches.Sum(batch => batch.Targets);
         var means = new Dictionary<string, Tensor>();
+        var losses = new List<Tensor>();
         foreach (var batch in microBatches)
         {
             using var scope = NewDisposeScope();
             var sums = loss(model, batch);
             var mean = sums.Sum / targets;
             mean.backward();
+            Recomputed.ThrowIfFailed();
             optimizer.Collect();
-            Add(Loss, mean.detach());
+            losses.Add(mean.detach().MoveToOuterDisposeScope());
+            Add(Loss, losses[^1].clone());
             foreach (var (name, sum) in sums.Metrics)
                 Add(name, sum.detach() / targets);
         }
+        Losses = losses;
         return means;
 
         void Add(string name, Tensor share)

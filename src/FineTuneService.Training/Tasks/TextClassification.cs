@@ -62,7 +62,7 @@ public sealed class TextClassificationTask : TrainingTask
 
         TokenizedTexts? Tokenize(IReadOnlyList<LabelledText> rows) => rows.Count == 0
             ? null
-            : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength);
+            : new([.. rows.Select(row => (row.Text, row.Pair))], [.. rows.Select(Target)], data.ProblemType, tokenizer, maxLength, [.. rows.Select(row => row.Line)]);
     }
 
     public override ExampleSet Train => _train;
