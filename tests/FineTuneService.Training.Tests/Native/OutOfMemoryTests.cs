@@ -37,7 +37,7 @@ public sealed class OutOfMemoryTests
     {
         var error = Assert.ThrowsAny<Exception>(() => ones(2, 3).matmul(ones(2, 3)));
         Assert.False(OutOfMemory.Is(error));
-        Assert.True(OutOfMemory.Is(new OutOfMemoryException()));
+        Assert.True(OutOfMemory.Is(new InsufficientMemoryException()));
     }
 
     /// <summary>libtorch calls a recomputed part from its backward pass, through which no exception comes alive.</summary>
