@@ -20,6 +20,7 @@ internal sealed class TrainerProcess : IDisposable
     private readonly Process _process;
     private readonly Queue<string> _errors = new();
     private readonly long _oomKillsBefore = OomKills();
+    private bool _saidWhy;
 
     /// <param name="memoryLimit">As <c>--memory-limit</c> has it; null: none.</param>
     public TrainerProcess(TrainerLocation trainer, RunFolder folder, int attempt, string? memoryLimit)
@@ -55,7 +56,7 @@ internal sealed class TrainerProcess : IDisposable
     /// </summary>
     public string? WantOfMemory =>
         ExitCode == 128 + SigKill && OomKills() > _oomKillsBefore ? "The system killed the trainer because memory ran out"
-        : ExitCode == 128 + SigAbort && AbortWords.Any(word => Errors.Contains(word, StringComparison.Ordinal)) ? "The trainer aborted because memory ran out"
+        : ExitCode == 128 + SigAbort && _saidWhy ? "The trainer aborted because memory ran out"
         : null;
 
     /// <summary>Processor time used so far; zero when it has just ended.</summary>
@@ -123,6 +124,7 @@ internal sealed class TrainerProcess : IDisposable
             return;
         lock (_errors)
         {
+            _saidWhy |= AbortWords.Any(word => line.Contains(word, StringComparison.Ordinal)); // A long trace follows the words.
             _errors.Enqueue(line);
             if (_errors.Count > KeptErrorLines)
                 _errors.Dequeue();
