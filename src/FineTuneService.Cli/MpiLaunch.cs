@@ -28,11 +28,15 @@ internal static class MpiLaunch
         var start = new ProcessStartInfo("mpirun", ["-n", count, .. Options, Environment.ProcessPath!, .. train]) { RedirectStandardInput = true };
         try
         {
-            using var running = Process.Start(start)!;
-            using var _ = stop.Register(() => running.StandardInput.WriteLine("stop"));
-            running.StandardInput.AutoFlush = true;
-            running.WaitForExit();
-            return running.ExitCode;
+            while (true)
+            {
+                using var running = Process.Start(start)!;
+                using var _ = stop.Register(() => running.StandardInput.WriteLine("stop"));
+                running.StandardInput.AutoFlush = true;
+                running.WaitForExit();
+                if (running.ExitCode != TrainerExit.Restart)
+                    return running.ExitCode;
+            }
         }
         catch (Win32Exception)
         {

@@ -9,12 +9,19 @@ namespace FineTuneService.Cli;
 /// </summary>
 internal sealed class Supervision : IDisposable
 {
+    private const int FileTooLarge = 25; // SIGXFSZ, signal.h
+
     private readonly CancellationTokenSource _stop = new();
     private readonly PosixSignalRegistration[] _signals;
 
     public Supervision(bool supervised)
     {
-        _signals = [Register(PosixSignal.SIGTERM), Register(PosixSignal.SIGINT)];
+        _signals =
+        [
+            Register(PosixSignal.SIGTERM, _stop.Cancel),
+            Register(PosixSignal.SIGINT, _stop.Cancel),
+            Register((PosixSignal)FileTooLarge, () => { }), // The write fails then, and is dealt with; unheard, the signal would kill.
+        ];
         if (supervised)
             new Thread(Listen) { IsBackground = true, Name = "supervision" }.Start();
     }
@@ -27,10 +34,10 @@ internal sealed class Supervision : IDisposable
             signal.Dispose();
     }
 
-    private PosixSignalRegistration Register(PosixSignal signal) => PosixSignalRegistration.Create(signal, context =>
+    private static PosixSignalRegistration Register(PosixSignal signal, Action heard) => PosixSignalRegistration.Create(signal, context =>
     {
         context.Cancel = true;
-        _stop.Cancel();
+        heard();
     });
 
     private void Listen()

@@ -2,6 +2,7 @@ using System.CommandLine;
 using FineTuneService.Contracts;
 using FineTuneService.Training;
 using FineTuneService.Training.Distributed;
+using FineTuneService.Training.Native;
 
 namespace FineTuneService.Cli;
 
@@ -17,12 +18,22 @@ internal static class TrainCommand
         var progress = new Option<bool>(Progress) { Description = "Show how training goes also under a supervisor." };
         var attempt = new Option<int?>("--attempt") { Description = "Number of this attempt. Default: one more than the last in the log." };
         var device = DeviceOption.Create();
-        var command = new Command("train", "Train a run, or continue it.") { run, supervised, progress, attempt, device };
-        command.SetAction(parsed => Verb.Run(() => Train(
-            new RunFolder(parsed.GetRequiredValue(run).FullName), parsed.GetValue(supervised), parsed.GetValue(progress), parsed.GetValue(attempt), parsed.GetValue(device))));
+        var memory = new Option<string?>("--memory-limit") { Description = "The most memory that this process may take from the host, such as 8GiB: a run that needs more helps itself with smaller micro-batches. Default: none." };
+        var command = new Command("train", "Train a run, or continue it.") { run, supervised, progress, attempt, device, memory };
+        command.SetAction(parsed => Verb.Run(() =>
+        {
+            if (parsed.GetValue(memory) is { } limit)
+                MemoryLimit.Set(MemoryLimit.Parse(memory.Name, limit));
+            var exitCode = Train(
+                new RunFolder(parsed.GetRequiredValue(run).FullName), parsed.GetValue(supervised), parsed.GetValue(progress), parsed.GetValue(attempt), parsed.GetValue(device));
+            if (exitCode == TrainerExit.Restart && !Ranks.AreHere)
+                ProcessImage.Replace();
+            return exitCode;
+        }));
         return command;
     }
 
+    /// <returns>The exit code; <see cref="TrainerExit.Restart"/> when the run wants to begin anew, and everything that it held is free.</returns>
     private static int Train(RunFolder folder, bool supervised, bool progress, int? attempt, string? device)
     {
         if (!Directory.Exists(folder.Path))
@@ -39,7 +50,7 @@ internal static class TrainCommand
             ranks.Finish();
         else
             ranks.Abort(exitCode);
-        return exitCode;
+        return ranks.IsFirst || exitCode != TrainerExit.Stopped ? exitCode : TrainerExit.Succeeded;
     }
 
     private static int Lead(RunFolder folder, bool supervised, bool progress, int? attempt, string? device, Ranks ranks)
@@ -57,7 +68,7 @@ internal static class TrainCommand
         try
         {
             using var run = ranks.FirstAlone(() => TrainingRun.Prepare(folder, DeviceOption.Choose(device, ranks.Rank), log.Append, TimeProvider.System, ranks));
-            return run.Trainer.Train(supervision.Stop) ? TrainerExit.Succeeded : TrainerExit.Stopped;
+            return ExitCode(run.Trainer.Train(supervision.Stop), supervision);
         }
         catch (FaultException error)
         {
@@ -80,8 +91,7 @@ internal static class TrainCommand
         try
         {
             using var run = ranks.FirstAlone(() => TrainingRun.Prepare(folder, DeviceOption.Choose(device, ranks.Rank), _ => { }, TimeProvider.System, ranks));
-            run.Trainer.Train(supervision.Stop);
-            return TrainerExit.Succeeded;
+            return ExitCode(run.Trainer.Train(supervision.Stop), supervision);
         }
         catch (Exception error)
         {
@@ -90,6 +100,13 @@ internal static class TrainCommand
             return TrainerExit.Crashed;
         }
     }
+
+    private static int ExitCode(TrainingEnd end, Supervision supervision) => end switch
+    {
+        TrainingEnd.Completed => TrainerExit.Succeeded,
+        TrainingEnd.Restart when !supervision.Stop.IsCancellationRequested => TrainerExit.Restart,
+        _ => TrainerExit.Stopped, // The last checkpoint is what it leaves.
+    };
 
     /// <summary>1 also where the specification has faults: it is read again by the run, which tells them.</summary>
     private static int Devices(RunFolder folder)

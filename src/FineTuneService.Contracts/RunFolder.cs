@@ -17,6 +17,15 @@ public sealed class RunFolder(string path)
     /// <summary>One <see cref="TokenSample"/> a line: the first training rows as a language model reads them; absent for other tasks.</summary>
     public string Samples => In("samples.jsonl");
 
+    /// <summary>What the run has changed about itself to survive, such as smaller micro-batches; absent while nothing was.</summary>
+    public string Adaptation => In("adaptation.json");
+
+    /// <summary>Put here by whoever finds that a trainer died for want of memory, with the cause in words: the next one takes it away, and less memory.</summary>
+    public string OutOfMemory => In("out_of_memory.txt");
+
+    /// <summary>Its time of change is when the trainer last did something: a step, or a batch of an evaluation.</summary>
+    public string Heartbeat => In("heartbeat");
+
     public string Checkpoints => In("checkpoints");
 
     public string Checkpoint(int step) => System.IO.Path.Combine(Checkpoints, $"checkpoint-{step}");
@@ -53,4 +62,7 @@ public static class TrainerExit
 
     /// <summary>Another trainer holds the folder's lock.</summary>
     public const int Busy = 4;
+
+    /// <summary>The run has changed something about itself and begins anew: seen by nobody but those that start its processes.</summary>
+    public const int Restart = 5;
 }

@@ -167,6 +167,15 @@ public sealed record TrainingArguments
     [Range(0.0, 1e9)]
     public double EarlyStoppingThreshold { get; init; }
 
+    // When training diverges
+
+    /// <summary>What happens when a loss or the norm of the gradients is no number: the run fails, or goes back to its last checkpoint with half the learning rate.</summary>
+    public DivergencePolicy OnDivergence { get; init; }
+
+    /// <summary>How often a run may go back before it fails; only with <c>on_divergence: rollback</c>.</summary>
+    [Range(1, 100)]
+    public int MaxRollbacks { get; init; } = 3;
+
     // Reproducibility and data order
 
     /// <summary>Seed of initial weights and dropout.</summary>
@@ -202,6 +211,8 @@ public enum OptimizerName
 }
 
 public enum MixedPrecision { No, Bf16, Fp16 }
+
+public enum DivergencePolicy { Fail, Rollback }
 
 public enum IntervalStrategy { No, Steps, Epoch }
 

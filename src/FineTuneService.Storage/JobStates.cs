@@ -71,10 +71,11 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         return await db.Jobs.Where(job => (job.Status == JobStatus.Preparing || job.Status == JobStatus.Running) && job.HeartbeatAt < since).Select(job => job.Id).ToListAsync(cancel);
     }
 
-    /// <summary>Tells people something that is in no run's log, because no trainer runs.</summary>
+    /// <summary>Tells people something that is in no run's log, because no trainer runs, or it says nothing.</summary>
+    /// <param name="level"><c>info</c> or <c>warning</c>.</param>
     /// <param name="code">A short stable name.</param>
     /// <returns>False when the job is no longer this attempt's.</returns>
-    public async Task<bool> Note(string jobId, int attempt, string code, string message, CancellationToken cancel) => await OnLocked(jobId, (db, job) =>
+    public async Task<bool> Note(string jobId, int attempt, string level, string code, string message, CancellationToken cancel) => await OnLocked(jobId, (db, job) =>
     {
         if (job.Attempt != attempt)
             return null;
@@ -84,7 +85,7 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
             JobId = job.Id,
             Type = "note",
             Time = now,
-            Data = JsonSerializer.Serialize(new { Type = "note", Attempt = attempt, Time = now, Level = "info", Code = code, Message = message }, SnakeCaseJson.Options),
+            Data = JsonSerializer.Serialize(new { Type = "note", Attempt = attempt, Time = now, Level = level, Code = code, Message = message }, SnakeCaseJson.Options),
         });
         return job;
     }, cancel) is not null;

@@ -10,14 +10,16 @@ namespace FineTuneService.Training;
 public static class Evaluation
 {
     /// <summary>Metrics of the task; their names get <paramref name="prefix"/>, as do <c>runtime</c> and <c>samples_per_second</c>.</summary>
-    public static Scores Run(PretrainedModel model, TrainingTask task, ExampleSet rows, int batchSize, Device device, string prefix, TimeProvider clock)
+    /// <param name="batchDone">Called after each batch.</param>
+    public static Scores Run(PretrainedModel model, TrainingTask task, ExampleSet rows, int batchSize, Device device, string prefix, TimeProvider clock, Action? batchDone = null)
     {
         var started = clock.GetTimestamp();
         var scorer = task.CreateScorer();
         var wasTraining = model.training;
         model.eval();
-        using (inference_mode())
+        try
         {
+            using var _ = inference_mode();
             foreach (var (_, batch) in DataLoader.ByLength(rows, batchSize))
             {
                 using var scope = NewDisposeScope();
@@ -26,9 +28,13 @@ public static class Evaluation
                     scorer.Add(model, batch.To(device));
                 }
                 HostMemory.Collect();
+                batchDone?.Invoke();
             }
         }
-        model.train(wasTraining);
+        finally
+        {
+            model.train(wasTraining);
+        }
         var scores = scorer.Compute();
         var seconds = clock.GetElapsedTime(started).TotalSeconds;
         var metrics = scores.Metrics.ToDictionary(metric => prefix + metric.Key, metric => metric.Value);

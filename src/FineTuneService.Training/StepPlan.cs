@@ -8,10 +8,12 @@ public sealed record StepPlan
     private readonly TrainingArguments _arguments;
     private readonly int _loggingSteps, _evalSteps, _saveSteps;
 
-    public StepPlan(TrainingArguments arguments, int trainRows)
+    /// <param name="microBatchSize">Rows that go through the model at once; null: those of a micro-batch of <paramref name="arguments"/>, of which it is a part otherwise.</param>
+    public StepPlan(TrainingArguments arguments, int trainRows, int? microBatchSize = null)
     {
         _arguments = arguments;
         var batch = arguments.PerDeviceTrainBatchSize.Resolved;
+        MicroBatchSize = microBatchSize ?? batch;
         BatchesPerEpoch = Math.Max(1, arguments.DataloaderDropLast ? trainRows / batch : (trainRows + batch - 1) / batch);
         StepsPerEpoch = (BatchesPerEpoch + arguments.GradientAccumulationSteps - 1) / arguments.GradientAccumulationSteps;
         TotalSteps = arguments.MaxSteps > 0 ? arguments.MaxSteps : (int)Math.Ceiling(arguments.NumTrainEpochs.Resolved * StepsPerEpoch);
@@ -20,6 +22,8 @@ public sealed record StepPlan
         _evalSteps = Math.Max(1, Count(arguments.EvalSteps ?? arguments.LoggingSteps));
         _saveSteps = Math.Max(1, Count(arguments.SaveSteps));
     }
+
+    public int MicroBatchSize { get; }
 
     public int BatchesPerEpoch { get; }
 

@@ -27,7 +27,23 @@ public sealed record TrainerParts(
     Device Device,
     Ranks Ranks,
     Action<TrainingEvent> Emit,
-    TimeProvider Clock);
+    TimeProvider Clock,
+    RunFolder Folder,
+    EvaluationBatches EvaluationBatches,
+    Heartbeat Heartbeat);
+
+/// <summary>How an attempt ends, if not by an exception.</summary>
+public enum TrainingEnd
+{
+    /// <summary>The plan was fulfilled, or a callback ended it.</summary>
+    Completed,
+
+    /// <summary>Stopped on request; it can be resumed.</summary>
+    Stopped,
+
+    /// <summary>The run has changed something about itself, see <see cref="RunAdaptation"/>, and wants to begin anew from its last checkpoint, in a process whose memory is fresh.</summary>
+    Restart,
+}
 
 /// <summary>
 /// The loop. After each step, and once before the first: log? evaluate? save? stop? Then the next step.
@@ -37,6 +53,7 @@ public sealed class Trainer(TrainerParts parts)
 {
     private readonly TrainerControl _control = new(parts.Emit);
     private readonly TrainingStep _trainingStep = new(parts.Model, parts.Task.Loss, parts.Optimizer, parts.Arguments.MaxGradNorm, parts.Ranks);
+    private readonly FiniteWatch _watch = new();
     private TrainerState _state = new();
     private Pace _pace = new();
 
@@ -54,8 +71,30 @@ public sealed class Trainer(TrainerParts parts)
     }
 
     /// <summary>Trains from the newest checkpoint of the run, or from the start, to the end of the plan or until <paramref name="stop"/>.</summary>
-    /// <returns>True when the plan was fulfilled (or a callback ended it), false when it was stopped and can be resumed.</returns>
-    public bool Train(CancellationToken stop)
+    /// <exception cref="FaultException">When it has diverged or lacks memory, and cannot help itself.</exception>
+    public TrainingEnd Train(CancellationToken stop)
+    {
+        try
+        {
+            return TrainToTheEnd(stop);
+        }
+        catch (DivergedException diverged) when (parts.Ranks.IsFirst) // they all see it
+        {
+            Emit(RunAdaptation.LowerLearningRate(parts.Folder, Arguments, diverged.Message, Beginning));
+            return TrainingEnd.Restart;
+        }
+        catch (Exception error) when (OutOfMemory.Is(error))
+        {
+            MemoryLimit.Lift();
+            Emit(RunAdaptation.LessMemory(parts.Folder, Arguments, parts.Task.Train.Count, $"Memory ran out after step {_state.GlobalStep}: {OutOfMemory.Describe(error)}", Beginning));
+            return TrainingEnd.Restart;
+        }
+    }
+
+    /// <summary>Where an attempt that followed would begin.</summary>
+    private string Beginning => parts.Store.Steps is [.., var last] ? $"checkpoint-{last}" : "the start";
+
+    private TrainingEnd TrainToTheEnd(CancellationToken stop)
     {
         var resumedAt = Resume();
         _pace = new Pace { Since = parts.Clock.GetTimestamp() };
@@ -96,11 +135,15 @@ public sealed class Trainer(TrainerParts parts)
             _pace.Count((long)seen[0], (long)seen[1]);
             foreach (var batch in microBatches!)
                 batch.Dispose();
+            _watch.Add(_state.GlobalStep, _trainingStep.Losses, means[TrainingStep.GradNorm]);
+            if (parts.Device.type == TorchSharp.DeviceType.CPU) // It has computed already, so that asking costs no wait.
+                EnsureFinite();
             if (Plan.LogIsDue(_state.GlobalStep))
                 Log(sinceLog, means[TrainingStep.GradNorm], learningRate);
             foreach (var callback in parts.Callbacks)
                 callback.OnStepEnd(_state, _control);
             HostMemory.Collect();
+            parts.Heartbeat.Beat();
         }
         throw new UnreachableException();
     }
@@ -120,6 +163,7 @@ public sealed class Trainer(TrainerParts parts)
     private int? Resume()
     {
         var latest = parts.Store.Latest(refused => _control.Note("warning", "checkpoint_damaged", refused));
+        parts.Store.SetAside(beyond: latest ?? -1);
         if (latest is { } step)
         {
             _state = parts.Checkpoint.Load(step, parts.Optimizer);
@@ -142,18 +186,24 @@ public sealed class Trainer(TrainerParts parts)
         return latest;
     }
 
+    /// <summary>Before anything is told or kept of the steps so far.</summary>
+    /// <exception cref="DivergedException">When a number of theirs is none.</exception>
+    private void EnsureFinite()
+    {
+        if (_watch.Read() is not { } divergence)
+            return;
+        throw new DivergedException(divergence, DataLoader.RowsOf(parts.Task.Train, Arguments, Plan, divergence.Step - 1, parts.Ranks), parts.Task.Train);
+    }
+
     private void Log(MetricSums sinceLog, Tensor gradNorm, double learningRate)
     {
+        EnsureFinite();
         var metrics = sinceLog.Read().ToDictionary(sum => sum.Key, sum => sum.Value / _state.Resume.StepsSinceLog);
         metrics["grad_norm"] = gradNorm.ToDouble(); // The last step's, as transformers logs it.
         metrics["learning_rate"] = learningRate;
         foreach (var (name, value) in parts.Optimizer.Metrics)
             metrics[name] = value;
         metrics["num_input_tokens_seen"] = _state.NumInputTokensSeen;
-        if (!double.IsFinite(metrics["loss"]) || !double.IsFinite(metrics["grad_norm"]))
-            throw new FaultException(
-                "/training/learning_rate", Arguments.LearningRate.ToString(), $"Training diverged: loss {metrics["loss"]} and gradient norm {metrics["grad_norm"]} at step {_state.GlobalStep}.",
-                "Lower the learning rate, add warm-up steps, or look for rows that are no text.");
         sinceLog.Clear();
         _state.Resume.StepsSinceLog = 0;
         _state.Log(metrics);
@@ -166,6 +216,7 @@ public sealed class Trainer(TrainerParts parts)
 
     private void Evaluate()
     {
+        EnsureFinite();
         if (parts.Task.Validation is not { } validation || !parts.Ranks.IsFirst)
             return;
         using var averaged = parts.Optimizer.Average?.Use();
@@ -192,19 +243,25 @@ public sealed class Trainer(TrainerParts parts)
 
     private void Save(bool final, MetricSums sinceLog)
     {
+        EnsureFinite();
         if (!parts.Ranks.IsFirst)
             return;
         using var averaged = parts.Optimizer.Average?.Use();
         var step = _state.GlobalStep;
         _state.Resume.SumsSinceLog = sinceLog.Read();
         var best = IsBest();
+        var bestBefore = (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint);
         if (best)
             (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = (step, _state.Resume.EvaluatedHere![MetricForBest], $"checkpoint-{step}");
         (_state.MaxSteps, _state.NumTrainEpochs, _state.TrainBatchSize) = (Plan.TotalSteps, Arguments.NumTrainEpochs.Resolved, Arguments.PerDeviceTrainBatchSize.Resolved);
         foreach (var callback in parts.Callbacks)
             if (callback.SaveState() is { } saved)
                 _state.StatefulCallbacks[callback.Name] = saved;
-        var bytes = parts.Store.Save(step, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer));
+        if (TrySave(final) is not { } bytes)
+        {
+            (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = bestBefore;
+            return;
+        }
         Emit(new CheckpointSaved
         {
             Path = $"checkpoints/checkpoint-{step}",
@@ -217,6 +274,21 @@ public sealed class Trainer(TrainerParts parts)
             parts.Emit(new CheckpointDeleted { Path = $"checkpoints/checkpoint-{deleted}", Step = deleted, Epoch = Plan.Epoch(deleted) });
     }
 
+    /// <returns>Bytes of the checkpoint; null when the disk has no room for it: training goes on, and what was saved before is untouched.</returns>
+    /// <exception cref="IOException">When that was the last chance.</exception>
+    private long? TrySave(bool final)
+    {
+        try
+        {
+            return parts.Store.Save(_state.GlobalStep, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer));
+        }
+        catch (Exception error) when (!final && Durable.IsWithoutRoom(error))
+        {
+            Warn("checkpoint_not_saved", $"checkpoint-{_state.GlobalStep} has no room on the disk. Training goes on, and the next checkpoint is tried when it is due; until then the run can be resumed from {Beginning}.");
+            return null;
+        }
+    }
+
     private bool IsBest()
     {
         if (_state.Resume.EvaluatedHere is null)
@@ -226,13 +298,21 @@ public sealed class Trainer(TrainerParts parts)
     }
 
     /// <summary>Scores the test split with the weights that are the result, and closes the log.</summary>
-    private bool Finish()
+    private TrainingEnd Finish()
     {
         if (!parts.Ranks.IsFirst)
-            return true;
+            return TrainingEnd.Completed;
         using var averaged = parts.Optimizer.Average?.Use();
         if (Arguments.LoadBestModelAtEnd && _state.BestGlobalStep is { } best && best != _state.GlobalStep)
-            parts.Checkpoint.LoadWeights(best);
+        {
+            if (parts.Store.Damage(best) is { } damage)
+            {
+                Warn("checkpoint_damaged", $"checkpoint-{best}, the best, is passed over: {damage}. The last one is the result.");
+                (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = (null, null, null);
+            }
+            else
+                parts.Checkpoint.LoadWeights(best);
+        }
         var metrics = new Dictionary<string, double>(_state.Resume.EvaluatedHere ?? []);
         if (parts.Task.Test is { } test)
         {
@@ -249,22 +329,24 @@ public sealed class Trainer(TrainerParts parts)
             BestMetric = _state.BestMetric,
             Metrics = metrics,
         });
-        return true;
+        return TrainingEnd.Completed;
     }
 
-    private bool Stopped()
+    private TrainingEnd Stopped()
     {
         Emit(new RunStopped { Reason = $"Stopped on request after step {_state.GlobalStep}." });
-        return false;
+        return TrainingEnd.Stopped;
     }
 
     private Scores Score(ExampleSet rows, string prefix)
     {
         var started = parts.Clock.GetTimestamp();
-        var scores = Evaluation.Run(parts.Model, parts.Task, rows, Arguments.PerDeviceEvalBatchSize, parts.Device, prefix, parts.Clock);
+        var scores = parts.EvaluationBatches.Fit(size => Evaluation.Run(parts.Model, parts.Task, rows, size, parts.Device, prefix, parts.Clock, parts.Heartbeat.Beat));
         _pace.Exclude(parts.Clock.GetElapsedTime(started));
         return scores;
     }
+
+    private void Warn(string code, string message) => Emit(new Noted { Level = "warning", Code = code, Message = message });
 
     private void Emit(TrainingEvent happened) => parts.Emit(happened with { Step = _state.GlobalStep, Epoch = _state.Epoch });
 }

@@ -6,6 +6,7 @@ using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tokenization;
@@ -26,7 +27,21 @@ public sealed class TrainingRun : IDisposable
     /// <exception cref="FaultException">When specification, model, tokenizer or data have faults; no device time was used.</exception>
     public static TrainingRun Prepare(RunFolder folder, Device device, Action<TrainingEvent> emit, TimeProvider clock, Ranks? ranks = null)
     {
-        ranks ??= Ranks.Alone;
+        try
+        {
+            return Build(folder, device, emit, clock, ranks ?? Ranks.Alone);
+        }
+        catch (Exception error) when (OutOfMemory.Is(error))
+        {
+            MemoryLimit.Lift();
+            throw new FaultException(
+                "/base_model", null, $"Memory ran out before the first step, for the data, the model or the optimizer's state: {OutOfMemory.Describe(error)}.",
+                "Train with the method lora or qlora, choose a smaller base model, or use a machine with more memory.");
+        }
+    }
+
+    private static TrainingRun Build(RunFolder folder, Device device, Action<TrainingEvent> emit, TimeProvider clock, Ranks ranks)
+    {
         if (!File.Exists(folder.Job))
             throw new FaultException(folder.Job, null, "There is no job.json in the run's folder.", "Put one there (samples/jobs has some to copy).");
         var spec = InFolder(JobSpecReader.Read(File.ReadAllBytes(folder.Job)), folder.Path);
@@ -43,6 +58,7 @@ public sealed class TrainingRun : IDisposable
             TokenSampleFile.Write(folder.Samples, task.Samples);
             emit(new Noted { Level = "info", Code = "samples", Message = $"{task.Samples.Count} training rows as the model reads them, with their loss mask: samples.jsonl." });
         }
+        spec = Adapt(spec, folder, task.Train.Count, emit);
         var model = task.Configure(config).Create(taskConfig.Head);
         var weights = ((TrainingMethodConfig)spec.Method!).Prepare(model, taskConfig.Head, spec.Init == WeightsFrom.Config ? null : spec.BaseModel, spec.Training.Seed);
         if (weights.NewKeys.Count > 0)
@@ -54,7 +70,8 @@ public sealed class TrainingRun : IDisposable
             model.ComputeIn(spec.Training.MixedPrecision == MixedPrecision.Bf16 ? ScalarType.BFloat16 : ScalarType.Float16, weights.HoldsFrozen);
         if (spec.Training.NeftuneNoiseAlpha is { } alpha)
             model.AddEmbeddingNoise(alpha);
-        task.Prepare(model, folder, spec.Training.PerDeviceEvalBatchSize, device);
+        var evaluationBatches = new EvaluationBatches(folder, spec.Training.PerDeviceEvalBatchSize, emit);
+        evaluationBatches.Fit(size => task.Prepare(model, folder, size, device));
 
         var optimizer = Optimizer.Create(model, spec.Training);
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
@@ -63,8 +80,23 @@ public sealed class TrainingRun : IDisposable
         // Several processes divide among them what one would accumulate.
         var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };
         var trainer = new Trainer(new(
-            model, task, training, new StepPlan(training, task.Train.Count), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training)], samples, device, ranks, emit, clock));
+            model, task, training, new StepPlan(training, task.Train.Count, RunAdaptation.Read(folder).MicroBatchSize), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training)], samples, device, ranks, emit, clock,
+            folder, evaluationBatches, new Heartbeat(folder, clock)));
         return new(trainer, model, optimizer);
+    }
+
+    /// <summary>What the run has changed about itself so far; and less memory, where somebody saw its last process die for want of it.</summary>
+    private static JobSpec Adapt(JobSpec spec, RunFolder folder, int rows, Action<TrainingEvent> emit)
+    {
+        var given = spec.Training;
+        if (File.Exists(folder.OutOfMemory))
+        {
+            var beginning = new CheckpointStore(folder).Steps is [.., var last] ? $"checkpoint-{last}" : "the start";
+            var cause = File.ReadAllText(folder.OutOfMemory);
+            File.Delete(folder.OutOfMemory); // First: a run that cannot do with less may find more another time.
+            emit(RunAdaptation.LessMemory(folder, RunAdaptation.Read(folder).Apply(given), rows, cause, beginning));
+        }
+        return spec with { Training = RunAdaptation.Read(folder).Apply(given) };
     }
 
     public void Dispose()

@@ -18,6 +18,9 @@ internal sealed class EventPump(RunFolder folder, Job job, RunProjection project
 
     private long _offset = job.LogOffset;
 
+    /// <summary>The last event that was read; null before the first.</summary>
+    public TrainingEvent? Last { get; private set; }
+
     /// <summary>How the run ended, as its log tells; null while it does not.</summary>
     public TrainingEvent? Ending { get; private set; }
 
@@ -31,6 +34,7 @@ internal sealed class EventPump(RunFolder folder, Job job, RunProjection project
             var (lines, next) = Read();
             if (lines.Count > 0)
             {
+                Last = lines[^1].Event;
                 if (!await Write(lines, next, cancel))
                     return false;
                 _offset = next;

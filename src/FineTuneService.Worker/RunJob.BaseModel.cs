@@ -8,6 +8,8 @@ namespace FineTuneService.Worker;
 /// <summary>Where a job's base model lies: here already, or fetched from the hub or merged first, while the job is heard and seen as when it trains.</summary>
 internal sealed partial class RunJob
 {
+    private const string BaseModel = "base_model";
+
     private static readonly TimeSpan NoteInterval = TimeSpan.FromSeconds(10);
 
     /// <summary>Where a trainer finds what its specification names.</summary>
@@ -84,11 +86,11 @@ internal sealed partial class RunJob
         {
             if (progress.Total <= progress.Done || (noted != 0 && clock.GetElapsedTime(noted) < NoteInterval))
                 return;
-            await Note(job, $"Fetching {model.Id} at {model.Revision[..7]} from the hub: {progress.Done >> 20} of {progress.Total >> 20} MB are here.");
+            await Note(job, "info", BaseModel, $"Fetching {model.Id} at {model.Revision[..7]} from the hub: {progress.Done >> 20} of {progress.Total >> 20} MB are here.");
             noted = clock.GetTimestamp();
         });
         if (progress.Received > 0 && snapshot is not null)
-            await Note(job, $"{model.Id} at {model.Revision[..7]} is here whole; {progress.Received >> 20} MB came from the hub.");
+            await Note(job, "info", BaseModel, $"{model.Id} at {model.Revision[..7]} is here whole; {progress.Received >> 20} MB came from the hub.");
         return snapshot?.Path;
     }
 
@@ -120,12 +122,12 @@ internal sealed partial class RunJob
         return null;
     }
 
-    private async Task Note(Job job, string message)
+    private async Task Note(Job job, string level, string code, string message)
     {
-        log.LogInformation("Job {JobId}: {Message}", job.Id, message);
+        log.Log(level == "warning" ? LogLevel.Warning : LogLevel.Information, "Job {JobId}: {Message}", job.Id, message);
         try
         {
-            await states.Note(job.Id, job.Attempt, "base_model", message, CancellationToken.None);
+            await states.Note(job.Id, job.Attempt, level, code, message, CancellationToken.None);
         }
         catch (Exception error) when (IsDatabaseAway(error))
         {

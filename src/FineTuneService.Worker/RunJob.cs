@@ -43,12 +43,23 @@ internal sealed partial class RunJob(
         var folder = await Prepare(job, places, cancel);
         // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
         // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
-        using var process = new TrainerProcess(trainer, folder, job.Attempt, _settings.DatasetCache ?? storage.TokenizedDirectory, _settings.DatasetCacheBytes);
+        using var process = new TrainerProcess(trainer, folder, job.Attempt, _settings.MemoryLimit, _settings.DatasetCache ?? storage.TokenizedDirectory, _settings.DatasetCacheBytes);
         await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Running, null, null, CancellationToken.None));
         var pump = new EventPump(folder, job, projection, clock, log);
-        var ending = await Supervise(job, process, pump);
+        var ending = await Supervise(job, process, pump, new StallWatch(folder, process, pump, _settings.StallPatience, clock));
+        var leavesMark = ending == Ending.Exited && MarkWantOfMemory(process, folder);
         // If we die here: the log is complete and the state is not; the next attempt resumes at the last step and ends at once.
-        await Persist(() => Record(job, process, pump.Ending, ending));
+        await Persist(() => Record(job, process, pump.Ending, ending, leavesMark));
+    }
+
+    /// <summary>Tells the next trainer to need less, see <see cref="RunFolder.OutOfMemory"/>.</summary>
+    /// <returns>False when the trainer died of something else; or before it had heard what it is told now, so that telling it again is of no use.</returns>
+    private static bool MarkWantOfMemory(TrainerProcess process, RunFolder folder)
+    {
+        if (process.WantOfMemory is not { } cause || File.Exists(folder.OutOfMemory))
+            return false;
+        File.WriteAllText(folder.OutOfMemory, cause);
+        return true;
     }
 
     private enum Ending { Exited, CancelRequested, ShuttingDown, Lost }
@@ -73,7 +84,7 @@ internal sealed partial class RunJob(
     }
 
     /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>
-    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump)
+    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump, StallWatch stalls)
     {
         var exited = process.Exited(CancellationToken.None);
         var pumping = pump.Run(exited, CancellationToken.None);
@@ -82,6 +93,8 @@ internal sealed partial class RunJob(
         while (!exited.IsCompleted && ending == Ending.Exited)
         {
             ending = IsShuttingDown ? Ending.ShuttingDown : await Listen(job);
+            if (stalls.Look() is { } news)
+                await Note(job, news.Level, StallWatch.Code, news.Message);
             var tick = heartbeat.WaitForNextTickAsync(CancellationToken.None).AsTask();
             if (ending == Ending.Exited)
                 await Task.WhenAny(exited, tick, pumping);
@@ -110,7 +123,8 @@ internal sealed partial class RunJob(
         }
     }
 
-    private async Task<bool> Record(Job job, TrainerProcess process, TrainingEvent? said, Ending ending)
+    /// <param name="needsLess">Whether the next attempt will need less memory: then it is worth another, however many there were; the trainer knows when it can do with no less.</param>
+    private async Task<bool> Record(Job job, TrainerProcess process, TrainingEvent? said, Ending ending, bool needsLess)
     {
         var (status, reason, faults) = (ending, process.ExitCode, said) switch
         {
@@ -119,7 +133,7 @@ internal sealed partial class RunJob(
             (_, TrainerExit.Faulted, RunFailed failed) => (JobStatus.Failed, failed.Reason, failed.Faults),
             (Ending.CancelRequested, _, _) => (JobStatus.Cancelled, "Cancelled on request.", null),
             (Ending.ShuttingDown, _, _) => (JobStatus.Retrying, "The worker was shut down; another continues.", null),
-            _ when job.Attempt < _settings.MaxAttempts => (JobStatus.Retrying, Describe(process, said), null),
+            _ when needsLess || job.Attempt < _settings.MaxAttempts => (JobStatus.Retrying, Describe(process, said), null),
             _ => (JobStatus.Failed, Describe(process, said) + $" That was attempt {job.Attempt} of {_settings.MaxAttempts}.", (IReadOnlyList<Fault>?)null),
         };
         if (ending == Ending.Lost)
@@ -134,7 +148,7 @@ internal sealed partial class RunJob(
     }
 
     private static string Describe(TrainerProcess process, TrainingEvent? said) =>
-        said is RunFailed failed ? failed.Reason : process.ExitCode > 128 ? $"The trainer was killed by signal {process.ExitCode - 128}." : $"The trainer ended with exit code {process.ExitCode}.";
+        said is RunFailed failed ? failed.Reason : process.WantOfMemory is { } cause ? cause + "." : process.ExitCode > 128 ? $"The trainer was killed by signal {process.ExitCode - 128}." : $"The trainer ended with exit code {process.ExitCode}.";
 
     /// <summary>Repeats what must reach the database until it does.</summary>
     private async Task Persist(Func<Task<bool>> write)

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using FineTuneService.Contracts;
@@ -12,13 +13,20 @@ namespace FineTuneService.Worker;
 internal sealed class TrainerProcess : IDisposable
 {
     private const int KeptErrorLines = 40;
+    private const int SigAbort = 6, SigKill = 9;
+
+    private static readonly string[] AbortWords = ["std::bad_alloc", "Out of memory", "can't allocate memory", "CUDA out of memory"];
 
     private readonly Process _process;
     private readonly Queue<string> _errors = new();
+    private readonly long _oomKillsBefore = OomKills();
+    private bool _saidWhy;
 
-    public TrainerProcess(TrainerLocation trainer, RunFolder folder, int attempt, string datasetCache, long datasetCacheBytes)
+    /// <param name="memoryLimit">As <c>--memory-limit</c> has it; null: none.</param>
+    public TrainerProcess(TrainerLocation trainer, RunFolder folder, int attempt, string? memoryLimit, string datasetCache, long datasetCacheBytes)
     {
-        var start = new ProcessStartInfo(trainer.Path, ["train", folder.Path, "--supervised", "--attempt", attempt.ToString(CultureInfo.InvariantCulture)])
+        string[] limit = memoryLimit is null ? [] : ["--memory-limit", memoryLimit];
+        var start = new ProcessStartInfo(trainer.Path, ["train", folder.Path, "--supervised", "--attempt", attempt.ToString(CultureInfo.InvariantCulture), .. limit])
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,
@@ -41,6 +49,31 @@ internal sealed class TrainerProcess : IDisposable
         {
             lock (_errors)
                 return string.Join('\n', _errors);
+        }
+    }
+
+    /// <summary>
+    /// Why it counts as dead for want of memory; null: it does not. Either the kernel has killed a process to free memory meanwhile (<c>oom_kill</c> of proc(5)'s vmstat) and this one was killed,
+    /// or it has aborted with the words of the C++ or .NET runtime for it, from where nothing can be caught.
+    /// </summary>
+    public string? WantOfMemory =>
+        ExitCode == 128 + SigKill && OomKills() > _oomKillsBefore ? "The system killed the trainer because memory ran out"
+        : ExitCode == 128 + SigAbort && _saidWhy ? "The trainer aborted because memory ran out"
+        : null;
+
+    /// <summary>Processor time used so far; zero when it has just ended.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            try
+            {
+                return _process.TotalProcessorTime;
+            }
+            catch (Exception error) when (error is InvalidOperationException or Win32Exception)
+            {
+                return TimeSpan.Zero;
+            }
         }
     }
 
@@ -79,12 +112,21 @@ internal sealed class TrainerProcess : IDisposable
         _process.Dispose();
     }
 
+    private static long OomKills()
+    {
+        const string Statistics = "/proc/vmstat", Counter = "oom_kill ";
+        return File.Exists(Statistics) && File.ReadLines(Statistics).FirstOrDefault(line => line.StartsWith(Counter, StringComparison.Ordinal)) is { } line
+            ? long.Parse(line.AsSpan(Counter.Length), CultureInfo.InvariantCulture)
+            : 0;
+    }
+
     private void Keep(string? line)
     {
         if (line is null)
             return;
         lock (_errors)
         {
+            _saidWhy |= AbortWords.Any(word => line.Contains(word, StringComparison.Ordinal)); // A long trace follows the words.
             _errors.Enqueue(line);
             if (_errors.Count > KeptErrorLines)
                 _errors.Dequeue();

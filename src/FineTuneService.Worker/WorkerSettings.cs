@@ -18,6 +18,12 @@ public sealed class WorkerSettings
     /// <summary>How long a trainer may take to write its checkpoint when it is asked to stop.</summary>
     public TimeSpan StopPatience { get; init; } = TimeSpan.FromMinutes(2);
 
+    /// <summary>The most memory that a trainer may take from the host, such as 8GiB; a run that needs more helps itself with smaller micro-batches. Null: no limit.</summary>
+    public string? MemoryLimit { get; init; }
+
+    /// <summary>How long a trainer may be silent, with neither an event nor a step, until people are told.</summary>
+    public TimeSpan StallPatience { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>Wait before an attempt that follows a lost one.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromSeconds(2);
 

@@ -69,11 +69,12 @@ internal sealed class SampleRun : IDisposable
     public IReadOnlyList<TrainingEvent> Events =>
         [.. File.ReadAllText(Folder.Events).Split('\n')[..^1].Select(line => JsonSerializer.Deserialize<TrainingEvent>(line, SnakeCaseJson.Options)!)];
 
-    public void WriteSpec(object training, string baseModel = "tiny-bert-en", object? method = null) => File.WriteAllText(Folder.Job, JsonSerializer.Serialize(
+    public void WriteSpec(object training, string baseModel = "tiny-bert-en", object? method = null, object? task = null, string init = "pretrained") => File.WriteAllText(Folder.Job, JsonSerializer.Serialize(
         new
         {
             BaseModel = Path.Combine(Finetune.Samples, "models", baseModel),
-            Task = "text-classification",
+            Init = init,
+            Task = task ?? "text-classification",
             Dataset = new { Train = Path.Combine(Folder.Path, "train.tsv"), Validation = Path.Combine(Folder.Path, "dev.tsv") },
             Method = method ?? "full",
             Training = training,

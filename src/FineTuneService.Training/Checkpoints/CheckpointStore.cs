@@ -8,7 +8,7 @@ namespace FineTuneService.Training.Checkpoints;
 
 /// <summary>
 /// The checkpoints of one run. A folder named <c>checkpoint-N</c> is complete by construction: it was written under another name,
-/// brought to the disk and renamed. <c>manifest.json</c> in it has the SHA-256 of every file, and the proof that they are the model.
+/// brought to the disk and renamed. <c>manifest.json</c> in it has the SHA-256 of every file and of itself, and the proof that they are the model.
 /// </summary>
 public sealed class CheckpointStore(RunFolder run)
 {
@@ -30,7 +30,7 @@ public sealed class CheckpointStore(RunFolder run)
     {
         foreach (var step in Steps.Reverse())
         {
-            if (Damage(run.Checkpoint(step)) is not { } damage)
+            if (Damage(step) is not { } damage)
                 return step;
             refused($"{Path.GetFileName(run.Checkpoint(step))} is passed over: {damage}");
         }
@@ -45,15 +45,34 @@ public sealed class CheckpointStore(RunFolder run)
         var draft = Path.Combine(run.Checkpoints, $".draft-{step}");
         DeleteIfExists(draft);
         Directory.CreateDirectory(draft);
-        var proof = write(draft);
-        var files = Directory.EnumerateFiles(draft).Order(StringComparer.Ordinal).ToDictionary(file => Path.GetFileName(file)!, Describe);
-        File.WriteAllText(Path.Combine(draft, Manifest), JsonSerializer.Serialize(new Content(files, proof), SnakeCaseJson.Indented));
-        Durable.FlushFolder(draft);
-        var final = run.Checkpoint(step);
-        DeleteIfExists(final); // An attempt that was rewound wrote the same step before.
-        Directory.Move(draft, final);
-        Durable.Flush(run.Checkpoints);
-        return files.Values.Sum(file => file.Bytes);
+        try
+        {
+            var proof = write(draft);
+            var files = Directory.EnumerateFiles(draft).Order(StringComparer.Ordinal).ToDictionary(file => Path.GetFileName(file)!, Describe);
+            File.WriteAllBytes(Path.Combine(draft, Manifest), new Content(files, proof).Signed());
+            Durable.FlushFolder(draft);
+            var final = run.Checkpoint(step);
+            DeleteIfExists(final); // An attempt that was rewound wrote the same step before.
+            Directory.Move(draft, final);
+            Durable.Flush(run.Checkpoints);
+            return files.Values.Sum(file => file.Bytes);
+        }
+        catch
+        {
+            DeleteIfExists(draft); // What has no room there needs it most.
+            throw;
+        }
+    }
+
+    /// <summary>Renames the checkpoints after a step, which are damaged or void, so that none counts as the newest; a person may look at them.</summary>
+    public void SetAside(int beyond)
+    {
+        foreach (var step in Steps.Where(step => step > beyond))
+        {
+            var aside = Path.Combine(run.Checkpoints, $"damaged-{Prefix}{step}");
+            DeleteIfExists(aside);
+            Directory.Move(run.Checkpoint(step), aside);
+        }
     }
 
     /// <summary>Deletes the oldest checkpoints so that <paramref name="keep"/> stay besides the best one; the newest always stays.</summary>
@@ -67,22 +86,19 @@ public sealed class CheckpointStore(RunFolder run)
     }
 
     /// <summary>What is wrong with a checkpoint's files, or null.</summary>
+    public string? Damage(int step) => Damage(run.Checkpoint(step));
+
+    /// <inheritdoc cref="Damage(int)"/>
     public static string? Damage(string folder)
     {
         var manifest = Path.Combine(folder, Manifest);
         if (!File.Exists(manifest))
             return $"{Manifest} is missing";
-        try
-        {
-            var files = JsonSerializer.Deserialize<Content>(File.ReadAllBytes(manifest), SnakeCaseJson.Options)!.Files;
-            return files.Where(file => !File.Exists(Path.Combine(folder, file.Key))).Select(file => $"{file.Key} is missing")
-                .Concat(files.Where(file => Describe(Path.Combine(folder, file.Key)) != file.Value).Select(file => $"{file.Key} has changed since it was written"))
-                .FirstOrDefault();
-        }
-        catch (JsonException error)
-        {
-            return $"{Manifest} cannot be read: {error.Message}";
-        }
+        if (Content.Read(File.ReadAllBytes(manifest)) is not { Files: var files })
+            return $"{Manifest} has changed since it was written";
+        return files.Where(file => !File.Exists(Path.Combine(folder, file.Key))).Select(file => $"{file.Key} is missing")
+            .Concat(files.Where(file => Describe(Path.Combine(folder, file.Key)) != file.Value).Select(file => $"{file.Key} has changed since it was written"))
+            .FirstOrDefault();
     }
 
     private static FileEntry Describe(string file)
@@ -103,7 +119,30 @@ public sealed class CheckpointStore(RunFolder run)
         Directory.Delete(doomed, recursive: true);
     }
 
-    private sealed record Content(Dictionary<string, FileEntry> Files, ExportProof Verification);
+    /// <param name="Sha256">Of this manifest as it is without it; null in those of earlier versions.</param>
+    private sealed record Content(Dictionary<string, FileEntry> Files, ExportProof Verification, string? Sha256 = null)
+    {
+        private byte[] Bytes => JsonSerializer.SerializeToUtf8Bytes(this, SnakeCaseJson.Indented);
+
+        public byte[] Signed() => (this with { Sha256 = Hash(Bytes) }).Bytes;
+
+        /// <returns>Null when a single byte is not as it was written.</returns>
+        public static Content? Read(byte[] utf8)
+        {
+            try
+            {
+                var content = JsonSerializer.Deserialize<Content>(utf8, SnakeCaseJson.Options)!;
+                var isSigned = content.Sha256 is null || content.Sha256 == Hash((content with { Sha256 = null }).Bytes);
+                return isSigned && utf8.AsSpan().SequenceEqual(content.Bytes) ? content : null;
+            }
+            catch (Exception error) when (error is JsonException or InvalidOperationException)
+            {
+                return null;
+            }
+        }
+
+        private static string Hash(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
+    }
 
     private sealed record FileEntry(long Bytes, string Sha256);
 }

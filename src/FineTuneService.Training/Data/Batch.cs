@@ -52,4 +52,7 @@ public abstract class ExampleSet
 
     /// <summary>For training, where a set may show its rows otherwise in every epoch: a function of epoch and rows alone, so that a resumed run sees the same.</summary>
     public virtual Batch Collate(ReadOnlySpan<int> chosen, int epoch) => Collate(chosen);
+
+    /// <summary>The line of its file that a row begins at; null where a row is no line, or nobody remembers.</summary>
+    public virtual long? LineOf(int row) => null;
 }

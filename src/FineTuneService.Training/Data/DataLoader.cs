@@ -17,6 +17,11 @@ public static class DataLoader
     public static IEnumerable<(int[] Rows, Batch Batch)> ByLength(ExampleSet rows, int batchSize) =>
         Prefetch(EpochOrder.ByLength(rows).Chunk(batchSize).Select(batch => (batch, rows.Collate(batch))));
 
+    /// <summary>Which rows the micro-batches of one step hold, those of this process.</summary>
+    /// <param name="step">Steps done before it.</param>
+    public static IReadOnlyList<int[]> RowsOf(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int step, Ranks ranks) =>
+        [.. StepRows(rows, arguments, plan, step).First().Rows.Where((_, index) => index % ranks.Count == ranks.Rank)];
+
     private static IEnumerable<(int Epoch, IEnumerable<int[]> Rows)> StepRows(ExampleSet rows, TrainingArguments arguments, StepPlan plan, int firstStep)
     {
         int batch = arguments.PerDeviceTrainBatchSize.Resolved, accumulation = arguments.GradientAccumulationSteps;
@@ -29,7 +34,7 @@ public static class DataLoader
             var first = step % plan.StepsPerEpoch * accumulation;
             var last = Math.Min(first + accumulation, plan.BatchesPerEpoch);
             var ofThisEpoch = order;
-            yield return (epoch, Enumerable.Range(first, last - first).Select(index => ofThisEpoch.Skip(index * batch).Take(batch).ToArray()));
+            yield return (epoch, Enumerable.Range(first, last - first).SelectMany(index => ofThisEpoch.Skip(index * batch).Take(batch).Chunk(plan.MicroBatchSize)));
         }
     }
 

@@ -37,6 +37,9 @@ public sealed record DatasetFacts
 public readonly record struct StoredRow(IReadOnlyList<Stretch> Texts, IReadOnlyList<float> Values)
 {
     public StoredRow(Stretch text) : this([text], []) { }
+
+    /// <summary>Where the row begins in its file; 0: it is no line. All rows of a split have one, or none.</summary>
+    public long Line { get; init; }
 }
 
 /// <summary>
@@ -88,6 +91,7 @@ public sealed class DatasetDraft : IDisposable
         using var lengths = new ColumnWriter<int>(In($"{split}.lengths"));
         using var ends = new ColumnWriter<long>(In($"{split}.ends"));
         using var values = new ColumnWriter<float>(In($"{split}.values"));
+        using var lines = new ColumnWriter<long>(In($"{split}.lines"));
         foreach (var row in rows)
         {
             foreach (var text in row.Texts)
@@ -98,6 +102,8 @@ public sealed class DatasetDraft : IDisposable
             ends.Add(starts.Count);
             foreach (var value in row.Values)
                 values.Add(value);
+            if (row.Line > 0)
+                lines.Add(row.Line);
         }
     }
 

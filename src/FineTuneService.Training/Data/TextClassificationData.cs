@@ -92,7 +92,10 @@ public sealed record TextClassificationData
         ProblemType.SingleLabelClassification => [LabelIds[row.Labels[0]]],
         ProblemType.MultiLabelClassification => [.. Labels.Select(label => row.Labels.Contains(label) ? 1f : 0f)],
         _ => [(float)row.Value],
-    });
+    })
+    {
+        Line = row.Line,
+    };
 
     /// <summary>The checks that a profile of the training file allows, before a job is accepted.</summary>
     public static void Check(DatasetProfile train, DatasetSpec dataset, ProblemType? problemType, FaultList faults)

@@ -25,6 +25,7 @@ public sealed class TokenRows
     private readonly Column<int> _lengths;
     private readonly Column<long> _ends;
     private readonly Column<float> _values;
+    private readonly Column<long> _lines;
 
     /// <param name="folder">Of the dataset.</param>
     /// <exception cref="IOException">When a file is not there.</exception>
@@ -35,6 +36,7 @@ public sealed class TokenRows
         _lengths = new(Path.Combine(folder, $"{split}.lengths"));
         _ends = new(Path.Combine(folder, $"{split}.ends"));
         _values = new(Path.Combine(folder, $"{split}.values"));
+        _lines = new(Path.Combine(folder, $"{split}.lines"));
     }
 
     public int Count => (int)_ends.Count;
@@ -70,6 +72,9 @@ public sealed class TokenRows
         var width = (int)(_values.Count / _ends.Count);
         return _values.Span((long)row * width, width);
     }
+
+    /// <summary>Where a row begins in its file; null where rows are no lines.</summary>
+    public long? LineOf(int row) => _lines.Count > 0 ? _lines[row] : null;
 
     private long First(int row) => row == 0 ? 0 : _ends[row - 1];
 }

@@ -17,6 +17,8 @@ public sealed class TokenizedTexts(TokenRows rows, ProblemType problemType, long
 
     public override int Length(int row) => rows.Length(row);
 
+    public override long? LineOf(int row) => rows.LineOf(row);
+
     public override Batch Collate(ReadOnlySpan<int> chosen)
     {
         var padded = new PaddedRows(chosen.Length, Longest(chosen), padding, rows.HasMarks);

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Runtime.InteropServices;
 
 namespace FineTuneService.Training.Native;
@@ -36,20 +37,17 @@ public static partial class HostMemory
     /// Huge pages are asked for before a process begins: begins this one anew, same number, same arguments, unless somebody has set <c>GLIBC_TUNABLES</c> already.
     /// To be called before anything is opened or read. Returns only where that was not needed or not possible.
     /// </summary>
-    public static unsafe void BeginAnew()
+    public static void BeginAnew()
     {
         if (Environment.GetEnvironmentVariable(Tunables) is not null || SetEnvironment(Tunables, Settings, 0) != 0 || SetEnvironment(YoungBytes, "0x20000000", 0) != 0)
             return; // half a gigabyte of young objects: no collection comes of itself between two calls of Collect
-        var line = File.ReadAllBytes("/proc/self/cmdline"); // Arguments, each ended by a 0.
-        fixed (byte* start = line)
+        try
         {
-            var arguments = new List<nint>();
-            for (var at = 0; at < line.Length; at += 1 + Array.IndexOf(line, (byte)0, at) - at)
-                arguments.Add((nint)(start + at));
-            fixed (nint* pointers = (nint[])[.. arguments, 0])
-            {
-                _ = Execute("/proc/self/exe", pointers);
-            }
+            ProcessImage.Replace();
+        }
+        catch (Win32Exception)
+        {
+            // It trains all the same, only slower.
         }
     }
 
@@ -89,7 +87,4 @@ public static partial class HostMemory
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetEnvironment(string name, string value, int overwrite);
-
-    [LibraryImport("libc", EntryPoint = "execv", StringMarshalling = StringMarshalling.Utf8)]
-    private static unsafe partial int Execute(string path, nint* arguments);
 }

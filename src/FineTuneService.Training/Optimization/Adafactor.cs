@@ -23,7 +23,7 @@ public sealed class Adafactor : Optimizer
         Remember(AdamWRule.Steps, _ => zeros([]));
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate)
+    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
     {
         foreach (var parameter in parameters)
         {

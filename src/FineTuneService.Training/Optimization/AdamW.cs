@@ -11,7 +11,8 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
     public const string ExpAvg = "exp_avg", ExpAvgSq = "exp_avg_sq", Steps = "step";
 
     /// <param name="entries">Parameters, each with its means, which are updated.</param>
-    public void Apply(IEnumerable<(TrainedParameter Parameter, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate)
+    /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
+    public void Apply(IEnumerable<(TrainedParameter Parameter, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf)
     {
         foreach (var group in entries.GroupBy(entry => (entry.Parameter.Decays, entry.Parameter.RateScale)))
             TorchScript.AdamW(
@@ -20,6 +21,7 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
                 [.. group.Select(entry => entry.ExpAvg)],
                 [.. group.Select(entry => entry.ExpAvgSq)],
                 [.. group.Select(entry => entry.Parameter.State[Steps])],
+                foundInf,
                 learningRate * group.Key.RateScale, Beta1, Beta2, group.Key.Decays ? WeightDecay : 0, Epsilon);
     }
 
@@ -45,6 +47,8 @@ public sealed class AdamW : Optimizer
         Remember(AdamWRule.Steps, AdamWRule.NoSteps);
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate) =>
-        _rule.Apply(parameters.Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate);
+    protected override bool ObeysFoundInf => true;
+
+    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf) =>
+        _rule.Apply(parameters.Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf);
 }

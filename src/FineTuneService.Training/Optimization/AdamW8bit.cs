@@ -28,14 +28,14 @@ public sealed class AdamW8bit : Optimizer
         Remember(AdamWRule.Steps, AdamWRule.NoSteps);
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate)
+    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
     {
-        _rule.Apply(parameters.Where(IsExact).Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate);
+        _rule.Apply(parameters.Where(IsExact).Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf);
         foreach (var parameter in parameters.Where(parameter => !IsExact(parameter)))
         {
             using var scope = NewDisposeScope();
             var (mean, square) = (Read(parameter, AdamWRule.ExpAvg), Read(parameter, AdamWRule.ExpAvgSq));
-            _rule.Apply([(parameter, mean, square)], learningRate);
+            _rule.Apply([(parameter, mean, square)], learningRate, foundInf);
             Write(parameter, AdamWRule.ExpAvg, mean);
             Write(parameter, AdamWRule.ExpAvgSq, square);
         }

@@ -85,19 +85,20 @@ public abstract class Optimizer : IDisposable
         if (Scale is not null)
             TorchScript.Scale(gradients, tensor((float)(1 / Scale.Value), device: gradients[0].device));
         var norm = TorchScript.GlobalNorm(gradients);
-        var isSkipped = Scale is not null && !norm.isfinite().ToBoolean();
+        var foundInf = norm.isfinite().logical_not().to(ScalarType.Float32); // 1: nothing is updated
+        var isSkipped = (Scale is not null || !ObeysFoundInf) && foundInf.ToSingle() > 0;
         Scale?.Update(isSkipped);
         if (!isSkipped)
         {
             if (maxGradNorm > 0)
                 TorchScript.Scale(gradients, (maxGradNorm / (norm + 1e-6)).clamp_(max: 1)); // torch.nn.utils.clip_grad_norm_
-            Update(active, learningRate);
+            Update(active, learningRate, foundInf);
             Average?.Follow();
             _masters?.Refresh();
         }
         foreach (var parameter in active)
             parameter.Gradient = null;
-        return isSkipped ? zeros_like(norm) : norm;
+        return isSkipped && Scale is not null ? zeros_like(norm) : norm;
     }
 
     public void Dispose()
@@ -107,8 +108,12 @@ public abstract class Optimizer : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Whether <see cref="Update"/> may be called where nothing is to be updated: then no device is waited for to know.</summary>
+    protected virtual bool ObeysFoundInf => false;
+
     /// <summary>One step of those parameters that have a gradient, without autograd.</summary>
-    protected abstract void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate);
+    /// <param name="foundInf">A scalar, fp32: 1 where the gradients' norm is not finite.</param>
+    protected abstract void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf);
 
     /// <summary>Gives each parameter something to be remembered.</summary>
     /// <param name="create">Null: nothing for this one.</param>

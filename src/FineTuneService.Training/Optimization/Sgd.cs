@@ -69,7 +69,7 @@ public sealed class Sgd : Optimizer
         Remember(AdamWRule.Steps, _ => zeros([]));
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate)
+    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
     {
         foreach (var parameter in parameters)
         {

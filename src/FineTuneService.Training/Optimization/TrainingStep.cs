@@ -1,6 +1,7 @@
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
@@ -13,6 +14,9 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
     private readonly Ranks _ranks = ranks ?? Ranks.Alone;
 
     public const string Loss = "loss", GradNorm = "grad_norm";
+
+    /// <summary>Those of the last step's micro-batches, each its share of the step's mean: scalars that have not been waited for, of the dispose scope that the step was taken in.</summary>
+    public IReadOnlyList<Tensor> Losses { get; private set; } = [];
 
     /// <returns>Means over all targets: <c>loss</c>, what the task logs besides, and <c>grad_norm</c> before clipping. Scalars that have not been waited for.</returns>
     public IReadOnlyDictionary<string, Tensor> Run(IReadOnlyList<Batch> microBatches, double learningRate)
@@ -28,19 +32,23 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
     {
         var targets = _ranks.AddUp(microBatches.Sum(batch => batch.Targets))[0];
         var means = new Dictionary<string, Tensor>();
+        var losses = new List<Tensor>();
         foreach (var batch in microBatches)
         {
             using var scope = NewDisposeScope();
             var sums = loss(model, batch);
             var mean = Share(sums.Sum);
             (optimizer.Scale is { } scale ? mean * scale.Value : mean).backward();
+            Recomputed.ThrowIfFailed();
             optimizer.Collect();
-            Add(Loss, mean.detach());
+            losses.Add(mean.detach().MoveToOuterDisposeScope());
+            Add(Loss, losses[^1].clone());
             foreach (var (name, sum) in sums.Metrics)
                 Add(name, Share(sum.detach()));
 
             Tensor Share(Tensor sum) => batch.IsIdle ? sum * 0.0 : sum / targets;
         }
+        Losses = losses;
         return means;
 
         void Add(string name, Tensor share)

@@ -1,0 +1,35 @@
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Worker;
+
+/// <summary>Notices when a trainer that lives does nothing that shows: no event, no step, no batch of an evaluation. Says so once, and once that it goes on.</summary>
+internal sealed class StallWatch(RunFolder folder, TrainerProcess process, EventPump pump, TimeSpan patience, TimeProvider clock)
+{
+    public const string Code = "stalled";
+
+    private (DateTime, long) _seen;
+    private DateTimeOffset _since = clock.GetUtcNow();
+    private TimeSpan _computed;
+    private bool _isStalled;
+
+    /// <returns>What people should know; null: nothing new.</returns>
+    public (string Level, string Message)? Look()
+    {
+        var now = clock.GetUtcNow();
+        var sign = (File.GetLastWriteTimeUtc(folder.Heartbeat), File.Exists(folder.Events) ? new FileInfo(folder.Events).Length : 0);
+        var silence = now - _since;
+        if (sign != _seen)
+        {
+            var wasStalled = _isStalled;
+            (_seen, _since, _computed, _isStalled) = (sign, now, process.ProcessorTime, false);
+            return wasStalled ? ("info", $"The trainer goes on after {Minutes(silence)} minutes without a sign.") : null;
+        }
+        if (_isStalled || silence < patience)
+            return null;
+        _isStalled = true;
+        var cores = (process.ProcessorTime - _computed) / silence;
+        return ("warning", FormattableString.Invariant($"No step and no event for {Minutes(silence)} minutes, since step {pump.Last?.Step ?? 0}. The trainer lives, and {(cores < 0.01 ? "computes nothing: it waits for something" : $"keeps {cores:F1} processor cores busy")}."));
+    }
+
+    private static string Minutes(TimeSpan time) => time.TotalMinutes.ToString("0.#", System.Globalization.CultureInfo.InvariantCulture);
+}
