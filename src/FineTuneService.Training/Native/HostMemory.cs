@@ -48,7 +48,7 @@ public static partial class HostMemory
                 arguments.Add((nint)(start + at));
             fixed (nint* pointers = (nint[])[.. arguments, 0])
             {
-                _ = Execute("/proc/self/exe", pointers);
+                _ = Execute(Environment.ProcessPath!, pointers);
             }
         }
     }
