@@ -10,15 +10,16 @@ namespace FineTuneService.Training.Optimization;
 /// <param name="loss">The task's: one forward pass over a batch.</param>
 public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, Optimizer optimizer, double maxGradNorm, Ranks? ranks = null)
 {
-    private readonly Ranks _ranks = ranks ?? Ranks.Alone;
-
     public const string Loss = "loss", GradNorm = "grad_norm";
+
+    private readonly Ranks _ranks = ranks ?? Ranks.Alone;
 
     /// <returns>Means over all targets: <c>loss</c>, what the task logs besides, and <c>grad_norm</c> before clipping. Scalars that have not been waited for.</returns>
     public IReadOnlyDictionary<string, Tensor> Run(IReadOnlyList<Batch> microBatches, double learningRate)
     {
         var means = Accumulate(microBatches);
-        _ranks.AddUp([.. optimizer.Gradients, .. from mean in means orderby mean.Key select mean.Value]);
+        if (_ranks.Count > 1)
+            _ranks.AddUp([.. optimizer.Gradients, .. from mean in means orderby mean.Key select mean.Value]);
         means[GradNorm] = optimizer.Step(learningRate, maxGradNorm);
         return means;
     }
