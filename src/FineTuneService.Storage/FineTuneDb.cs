@@ -29,7 +29,7 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
         Jobs.FromSql($"SELECT * FROM finetune.jobs WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancel);
 
     /// <summary>The sweep's row, which is ours until the transaction ends.</summary>
-    internal Task<Sweep?> LockSweep(string id, CancellationToken cancel) =>
+    public Task<Sweep?> LockSweep(string id, CancellationToken cancel) =>
         Sweeps.FromSql($"SELECT * FROM finetune.sweeps WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancel);
 
     /// <summary>Wakes those who listen for this job's events, once the transaction has committed.</summary>

@@ -152,7 +152,7 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
         {
             using var spec = JsonDocument.Parse(job.Spec);
             return spec.RootElement.TryGetProperty("training", out var training) && training.TryGetProperty("metric_for_best_model", out var metric) && metric.GetString() is { } name
-                ? name.StartsWith("eval_", StringComparison.Ordinal) ? name : "eval_" + name
+                ? EvaluationMetric.Named(name)
                 : null;
         }
 

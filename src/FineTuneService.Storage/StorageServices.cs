@@ -50,6 +50,7 @@ public static class StorageServices
         services.AddSingleton<SweepStates>();
         services.AddSingleton<RunProjection>();
         services.AddHangfire(hangfire => hangfire
+            .UseSerilogLogProvider() // Hangfire keeps its log provider in a static: the default would be the newest host's, and fail every other host once that one is disposed.
             .UseRecommendedSerializerSettings()
             .UseSimpleAssemblyNameTypeSerializer()
             .UsePostgreSqlStorage(storage => storage.UseNpgsqlConnection(connectionString), HangfireOptions()));

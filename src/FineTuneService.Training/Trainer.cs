@@ -64,11 +64,7 @@ public sealed class Trainer(TrainerParts parts)
     private string MetricForBest => MetricFor(Arguments);
 
     /// <summary>Name of the evaluation metric by which checkpoints are compared.</summary>
-    public static string MetricFor(TrainingArguments arguments)
-    {
-        var name = arguments.MetricForBestModel ?? "loss";
-        return name.StartsWith("eval_", StringComparison.Ordinal) ? name : "eval_" + name;
-    }
+    public static string MetricFor(TrainingArguments arguments) => EvaluationMetric.Named(arguments.MetricForBestModel ?? "loss");
 
     /// <summary>Trains from the newest checkpoint of the run, or from the start, to the end of the plan or until <paramref name="stop"/>.</summary>
     /// <exception cref="FaultException">When it has diverged or lacks memory, and cannot help itself.</exception>
@@ -220,7 +216,7 @@ public sealed class Trainer(TrainerParts parts)
         if (parts.Task.Validation is not { } validation || !parts.Ranks.IsFirst)
             return;
         using var averaged = parts.Optimizer.Average?.Use();
-        var scores = Score(validation, "eval_");
+        var scores = Score(validation, EvaluationMetric.Prefix);
         _state.Resume.EvaluatedHere = new(scores.Metrics);
         _state.Log(scores.Metrics);
         Emit(new Evaluated { Split = "validation", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });

@@ -8,25 +8,9 @@ namespace FineTuneService.Worker;
 /// Queues jobs again whose worker has fallen silent. Hangfire hands on what a dead worker held, so this is for what Hangfire does not hold:
 /// a queue entry that was lost with a database restored from a backup, or deleted by hand in the dashboard. A surplus entry finds nothing to claim.
 /// </summary>
-internal sealed class RescueOrphans(JobStates states, JobQueue queue, TimeProvider clock, IOptions<WorkerSettings> options, ILogger<RescueOrphans> log) : BackgroundService
+internal sealed class RescueOrphans(JobStates states, JobQueue queue, TimeProvider clock, IOptions<WorkerSettings> options, ILogger<RescueOrphans> log) : PeriodicService(TimeSpan.FromSeconds(30), clock)
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
-
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(Interval, clock);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-                await Rescue(stoppingToken);
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            // The host stops.
-        }
-    }
-
-    private async Task Rescue(CancellationToken cancel)
+    protected override async Task Tick(CancellationToken cancel)
     {
         try
         {

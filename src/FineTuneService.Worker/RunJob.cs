@@ -168,5 +168,5 @@ internal sealed partial class RunJob(
         }
     }
 
-    private static bool IsDatabaseAway(Exception error) => error.GetBaseException() is NpgsqlException or System.Net.Sockets.SocketException or TimeoutException or IOException;
+    internal static bool IsDatabaseAway(Exception error) => error.GetBaseException() is NpgsqlException or System.Net.Sockets.SocketException or TimeoutException or IOException;
 }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
@@ -138,7 +137,7 @@ public sealed class AdapterTests(AdapterTests.WholeRun shared) : IClassFixture<A
         Assert.Contains("attention.self.query", error, StringComparison.Ordinal);
     }
 
-    private static string Hash(SampleRun run, string file) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(Steps), file))));
+    private static string Hash(SampleRun run, string file) => run.Hash(Steps, file);
 
     private static IEnumerable<string?> Names(string folder) => Directory.GetFiles(folder).Select(Path.GetFileName).Order();
 

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
@@ -155,6 +154,5 @@ public sealed class DataParallelTests
         static bool IsAlive(int process) => Directory.Exists($"/proc/{process}");
     }
 
-    private static string Hash(SampleRun run) => string.Concat(new[] { "model.safetensors", "optimizer.safetensors" }
-        .Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(Steps), file))))));
+    private static string Hash(SampleRun run) => run.Hash(Steps, "model.safetensors", "optimizer.safetensors");
 }

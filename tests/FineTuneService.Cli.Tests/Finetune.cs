@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Security.Cryptography;
 using System.Text.Json;
 using FineTuneService.Contracts;
 
@@ -97,6 +98,10 @@ internal sealed class SampleRun : IDisposable
             await Task.Delay(20, TestContext.Current.CancellationToken);
         }
     }
+
+    /// <summary>Of these files of a checkpoint.</summary>
+    public string Hash(int step, params string[] files) =>
+        string.Concat(files.Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(Folder.Checkpoint(step), file))))));
 
     public void Dispose() => Directory.Delete(Folder.Path, recursive: true);
 

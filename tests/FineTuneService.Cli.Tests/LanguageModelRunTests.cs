@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using FineTuneService.Contracts;
 
@@ -155,8 +154,7 @@ public sealed class LanguageModelRunTests
         return run;
     }
 
-    private static string Hash(SampleRun run, int step = Steps) => string.Concat(new[] { "model.safetensors", "optimizer.safetensors" }
-        .Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(step), file))))));
+    private static string Hash(SampleRun run, int step = Steps) => run.Hash(step, "model.safetensors", "optimizer.safetensors");
 
     /// <summary>But for those that clocks and the machine's memory decide.</summary>
     private static IEnumerable<(string, double)> LastMetrics(SampleRun run) =>

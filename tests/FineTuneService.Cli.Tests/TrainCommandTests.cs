@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 
@@ -157,7 +156,7 @@ public sealed class TrainCommandTests(TrainCommandTests.WholeRun shared) : IClas
         Assert.Contains("/training/learning_rate", told.Message, StringComparison.Ordinal);
     }
 
-    private static string Hash(SampleRun run, string file) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(Path.Combine(run.Folder.Checkpoint(40), file))));
+    private static string Hash(SampleRun run, string file) => run.Hash(40, file);
 
     /// <summary>Step and loss of the surviving trajectory: what an attempt logged beyond the point where the next one began is void.</summary>
     private static List<(int Step, double Loss)> Curve(SampleRun run)

@@ -40,6 +40,18 @@ public sealed class JobQueueTests(Cluster cluster) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Another_host_that_ends_in_this_process_does_not_matter()
+    {
+        _ = _services.GetRequiredService<JobStorage>();
+        await using (var other = await cluster.CreateDatabase())
+            _ = other.GetRequiredService<JobStorage>(); // Hangfire's configuration is one for the process.
+
+        await _services.GetRequiredService<JobQueue>().Enqueue(Sample.Job("job_1"), Cancel);
+
+        Assert.Equal(1, _services.GetRequiredService<JobStorage>().GetMonitoringApi().EnqueuedCount("default"));
+    }
+
+    [Fact]
     public async Task The_model_has_no_changes_without_a_migration()
     {
         await using var db = await Database();

@@ -112,7 +112,7 @@ public sealed class ExactResumeTests(ExactResumeTests.Plain plain) : IClassFixtu
         {
             using var stop = new CancellationTokenSource();
             using var run = TrainingRun.Prepare(Folder, CPU, Heard, TimeProvider.System);
-            return run.Trainer.Train(stop.Token);
+            return run.Trainer.Train(stop.Token) == TrainingEnd.Completed;
 
             void Heard(TrainingEvent happened)
             {

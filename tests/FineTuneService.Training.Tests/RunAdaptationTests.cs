@@ -1,5 +1,6 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Distributed;
 
 namespace FineTuneService.Training.Tests;
 
@@ -44,12 +45,12 @@ public sealed class RunAdaptationTests : IDisposable
     }
 
     [Theory]
-    [InlineData(7, 3, false)]
-    [InlineData(8, 1, true)]
-    [InlineData(5, 2, true)]
-    public void Smaller_micro_batches_hold_the_same_rows_in_the_same_order(int batch, int accumulation, bool dropLast)
+    [InlineData(7, 3, false, false)]
+    [InlineData(8, 1, true, false)]
+    [InlineData(5, 2, true, true)]
+    public void Smaller_micro_batches_hold_the_same_rows_in_the_same_order(int batch, int accumulation, bool dropLast, bool byLength)
     {
-        var arguments = Training with { PerDeviceTrainBatchSize = batch, GradientAccumulationSteps = accumulation, DataloaderDropLast = dropLast, NumTrainEpochs = 2 };
+        var arguments = Training with { PerDeviceTrainBatchSize = batch, GradientAccumulationSteps = accumulation, DataloaderDropLast = dropLast, TrainSamplingStrategy = byLength ? TrainSamplingStrategy.GroupByLength : TrainSamplingStrategy.Random, NumTrainEpochs = 2 };
         var rows = new Rows(53);
         var whole = new StepPlan(arguments, rows.Count);
         foreach (var size in Enumerable.Range(1, batch))
@@ -58,8 +59,8 @@ public sealed class RunAdaptationTests : IDisposable
             Assert.Equal(whole.TotalSteps, parts.TotalSteps);
             for (var step = 0; step < whole.TotalSteps; step++)
             {
-                var inParts = DataLoader.RowsOf(rows, arguments, parts, step);
-                Assert.Equal(DataLoader.RowsOf(rows, arguments, whole, step).SelectMany(row => row), inParts.SelectMany(row => row));
+                var inParts = DataLoader.RowsOf(rows, arguments, parts, step, Ranks.Alone);
+                Assert.Equal(DataLoader.RowsOf(rows, arguments, whole, step, Ranks.Alone).SelectMany(row => row), inParts.SelectMany(row => row));
                 Assert.All(inParts, part => Assert.InRange(part.Length, 1, size));
             }
         }
@@ -76,6 +77,8 @@ public sealed class RunAdaptationTests : IDisposable
     private sealed class Rows(int count) : ExampleSet
     {
         public override int Count => count;
+
+        public override int Length(int row) => row * 7919 % 31;
 
         public override Batch Collate(ReadOnlySpan<int> rows) => throw new NotSupportedException();
     }

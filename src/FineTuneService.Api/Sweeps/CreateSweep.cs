@@ -77,16 +77,14 @@ public static class CreateSweep
             return;
         if (spec.Metric is not null && training.TryGetProperty("metric_for_best_model", out var metric) && metric.ValueKind == JsonValueKind.String)
             faults.Require(
-                Full(metric.GetString()!) == Full(spec.Metric), "/metric", spec.Metric, $"The specification's metric_for_best_model is {metric.GetString()}: each job's best checkpoint would be another one than the sweep's.", "Keep one of them.");
+                EvaluationMetric.Named(metric.GetString()!) == EvaluationMetric.Named(spec.Metric), "/metric", spec.Metric, $"The specification's metric_for_best_model is {metric.GetString()}: each job's best checkpoint would be another one than the sweep's.", "Keep one of them.");
         if (spec.Direction is { } direction && training.TryGetProperty("greater_is_better", out var greater) && greater.ValueKind is JsonValueKind.True or JsonValueKind.False)
             faults.Require(
                 greater.GetBoolean() == (direction == SweepDirection.Maximize), "/direction", direction.ToString().ToLowerInvariant(), $"The specification's greater_is_better is {greater.GetRawText()}.", "Keep one of them.");
     }
 
     private static (string Metric, bool GreaterIsBetter) Judge(IReadOnlyList<SweepChild> children) =>
-        children.Select(child => child.Resolved!.Spec.Training).Select(training => (Full(training.MetricForBestModel!), training.GreaterIsBetter!.Value)).Distinct().ToList() is [var one]
+        children.Select(child => child.Resolved!.Spec.Training).Select(training => (EvaluationMetric.Named(training.MetricForBestModel!), training.GreaterIsBetter!.Value)).Distinct().ToList() is [var one]
             ? one
             : throw new FaultException("/metric", null, "The trials have different metrics, by which they cannot be compared.", "Give metric and direction.");
-
-    private static string Full(string metric) => metric.StartsWith("eval_", StringComparison.Ordinal) ? metric : "eval_" + metric;
 }

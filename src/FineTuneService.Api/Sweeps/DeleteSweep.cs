@@ -13,7 +13,7 @@ public static class DeleteSweep
     public static async Task<NoContent> Handle(string id, FineTuneDb db, CancellationToken cancel)
     {
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
-        if (await db.Sweeps.FromSql($"SELECT * FROM finetune.sweeps WHERE id = {id} FOR UPDATE").ToListAsync(cancel) is not [var sweep])
+        if (await db.LockSweep(id, cancel) is not { } sweep)
             throw ProblemException.NotFound("sweep", id);
         if (sweep.Status == SweepStatus.Running)
             throw ProblemException.Conflict("The sweep has not ended; cancel it first.");

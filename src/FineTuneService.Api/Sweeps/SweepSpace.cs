@@ -1,6 +1,7 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Training;
+using FineTuneService.Training.Data;
 
 namespace FineTuneService.Api.Sweeps;
 
@@ -31,13 +32,13 @@ internal sealed class SweepSpace(SweepSpec spec, FaultList faults)
 
         public Setting First() => Space.Values is null ? Number(Space.Min!.Value) : Take(0);
 
-        public Setting Draw(SplitMix64 random)
+        public Setting Draw(ref SplitMix64 random)
         {
             if (Space is not { Min: { } min, Max: { } max })
-                return Take((int)random.Below(Space.Values!.Count));
+                return Take((int)(random.Fraction() * Space.Values!.Count));
             var drawn = Space.Distribution switch
             {
-                ParameterDistribution.IntUniform => min + random.Below((long)(max - min) + 1),
+                ParameterDistribution.IntUniform => min + Math.Floor(random.Fraction() * (max - min + 1)),
                 ParameterDistribution.LogUniform => Math.Exp(Math.Log(min) + (random.Fraction() * (Math.Log(max) - Math.Log(min)))),
                 _ => min + (random.Fraction() * (max - min)),
             };
@@ -136,29 +137,13 @@ internal sealed class SweepSpace(SweepSpec spec, FaultList faults)
         var (random, points, seen) = (new SplitMix64((ulong)seed), new List<IReadOnlyList<Setting>>(), new HashSet<string>());
         for (var tries = 0; points.Count < trials && tries < trials * Patience; tries++)
         {
-            IReadOnlyList<Setting> point = [.. _parameters.Select(parameter => parameter.Draw(random))];
+            var point = new List<Setting>();
+            foreach (var parameter in _parameters)
+                point.Add(parameter.Draw(ref random));
             if (seen.Add(string.Join('\n', point)))
                 points.Add(point);
         }
         faults.Require(points.Count == trials, "/strategy/trials", trials, $"The ranges are so narrow that no more than {points.Count} points were found.", "Give fewer trials, or wider ranges.");
         return points;
-    }
-
-    /// <summary>Steele, Lea and Flood 2014: the same numbers on every machine and in every version.</summary>
-    private sealed class SplitMix64(ulong state)
-    {
-        /// <summary>In [0, 1), of 53 bits.</summary>
-        public double Fraction() => (Next() >> 11) * (1.0 / (1L << 53));
-
-        /// <summary>In [0, <paramref name="count"/>).</summary>
-        public long Below(long count) => (long)(Fraction() * count);
-
-        private ulong Next()
-        {
-            var mixed = state += 0x9e3779b97f4a7c15;
-            mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-            mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-            return mixed ^ (mixed >> 31);
-        }
     }
 }

@@ -19,8 +19,6 @@ public sealed record ModelCard(JobSpec Spec, string BaseModel, ModelHead Head, b
 {
     public const string FileName = "README.md";
 
-    private const string Prefix = "eval_";
-
     public static ModelCard For(JobSpec spec, ModelHead head)
     {
         var baseCard = Path.Combine(spec.BaseModel, FileName);
@@ -109,21 +107,21 @@ public sealed record ModelCard(JobSpec Spec, string BaseModel, ModelHead Head, b
         var rows = state.LogHistory.Where(line => line.ContainsKey("eval_loss")).ToList();
         if (rows.Count == 0)
             return "Nothing was evaluated.";
-        var names = rows[^1].Select(entry => entry.Key).Where(IsQuality).Select(name => name[Prefix.Length..]).ToArray();
+        var names = rows[^1].Select(entry => entry.Key).Where(IsQuality).Select(name => name[EvaluationMetric.Prefix.Length..]).ToArray();
         return string.Join('\n',
         [
             $"| step | epoch | {string.Join(" | ", names)} |",
             $"|---|---|{string.Concat(names.Select(_ => "---|"))}",
-            .. rows.Select(row => $"| {row["step"]} | {Text(row["epoch"]!.GetValue<double>())} | {string.Join(" | ", names.Select(name => row[Prefix + name] is { } value ? Text(value.GetValue<double>()) : ""))} |"),
+            .. rows.Select(row => $"| {row["step"]} | {Text(row["epoch"]!.GetValue<double>())} | {string.Join(" | ", names.Select(name => row[EvaluationMetric.Prefix + name] is { } value ? Text(value.GetValue<double>()) : ""))} |"),
         ]);
     }
 
     private static IEnumerable<(string Name, double Value)> Quality(IReadOnlyDictionary<string, double> metrics) =>
-        from metric in metrics where IsQuality(metric.Key) select (metric.Key[Prefix.Length..], metric.Value);
+        from metric in metrics where IsQuality(metric.Key) select (metric.Key[EvaluationMetric.Prefix.Length..], metric.Value);
 
     /// <summary>What was measured about the model, not about the machine.</summary>
     private static bool IsQuality(string metric) =>
-        metric.StartsWith(Prefix, StringComparison.Ordinal) && !metric.EndsWith("runtime", StringComparison.Ordinal) && !metric.EndsWith("per_second", StringComparison.Ordinal);
+        metric.StartsWith(EvaluationMetric.Prefix, StringComparison.Ordinal) && !metric.EndsWith("runtime", StringComparison.Ordinal) && !metric.EndsWith("per_second", StringComparison.Ordinal);
 
     private static string Text(double value) => value.ToString("G5", CultureInfo.InvariantCulture);
 

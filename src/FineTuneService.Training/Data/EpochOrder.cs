@@ -64,6 +64,9 @@ public struct SplitMix64(ulong state)
         return z ^ (z >> 31);
     }
 
+    /// <summary>Uniform in [0, 1), of 53 bits.</summary>
+    public double Fraction() => (Next() >> 11) * (1.0 / (1UL << 53));
+
     /// <summary>Uniform in [0, bound): the high half of a 128-bit product (Lemire 2019); the bias is below bound / 2⁶⁴.</summary>
     public ulong Below(ulong bound) => Math.BigMul(Next(), bound, out _);
 }

@@ -113,7 +113,7 @@ public sealed class MaskedTexts(TokenRows rows, MaskingRule rule, long padding) 
             }
     }
 
-    private static bool Chance(ref SplitMix64 random, double probability) => (random.Next() >> 11) * (1.0 / (1UL << 53)) < probability;
+    private static bool Chance(ref SplitMix64 random, double probability) => random.Fraction() < probability;
 
     /// <summary>Tokens of a row that are hidden together, <c>[start, end)</c>.</summary>
     private readonly record struct Unit(int Start, int End);

@@ -49,12 +49,10 @@ public sealed class Ranks
     /// <summary>What rank 0 has, for all.</summary>
     public double OfFirst(double number) => AddUp(IsFirst ? number : 0)[0];
 
-    /// <summary>Puts the sum over all processes in the place of each tensor; all must bring the same shapes in the same order.</summary>
+    /// <summary>Puts the sum over all processes in the place of each tensor; all must bring the same shapes in the same order. Not for one that is alone.</summary>
     /// <param name="tensors">Floating-point, on any device: they travel through this machine's memory in fp32.</param>
     public unsafe void AddUp(IReadOnlyList<Tensor> tensors)
     {
-        if (Count == 1)
-            return;
         using var _ = no_grad();
         for (var next = 0; next < tensors.Count;)
         {

@@ -68,8 +68,14 @@ public static partial class HostMemory
     /// <summary>Returns what is free to the system, where that is more than so many bytes: after a phase that needed more than what follows.</summary>
     public static void GiveBack(long above = 0)
     {
-        if (above == 0 || Environment.WorkingSet - (long)(Statistics().InUse + Statistics().Mapped) > above)
+        if (above == 0 || Environment.WorkingSet - BytesInUse() > above)
             _ = Trim(0);
+    }
+
+    private static long BytesInUse()
+    {
+        var statistics = Statistics();
+        return (long)(statistics.InUse + statistics.Mapped);
     }
 
     /// <summary>glibc's <c>struct mallinfo2</c>.</summary>

@@ -11,9 +11,9 @@ namespace FineTuneService.Training.Optimization;
 /// <param name="loss">The task's: one forward pass over a batch.</param>
 public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Batch, TaskLoss> loss, Optimizer optimizer, double maxGradNorm, Ranks? ranks = null)
 {
-    private readonly Ranks _ranks = ranks ?? Ranks.Alone;
-
     public const string Loss = "loss", GradNorm = "grad_norm";
+
+    private readonly Ranks _ranks = ranks ?? Ranks.Alone;
 
     /// <summary>Those of the last step's micro-batches, each its share of the step's mean: scalars that have not been waited for, of the dispose scope that the step was taken in.</summary>
     public IReadOnlyList<Tensor> Losses { get; private set; } = [];
@@ -22,7 +22,8 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
     public IReadOnlyDictionary<string, Tensor> Run(IReadOnlyList<Batch> microBatches, double learningRate)
     {
         var means = Accumulate(microBatches);
-        _ranks.AddUp([.. optimizer.Gradients, .. from mean in means orderby mean.Key select mean.Value]);
+        if (_ranks.Count > 1)
+            _ranks.AddUp([.. optimizer.Gradients, .. from mean in means orderby mean.Key select mean.Value]);
         means[GradNorm] = optimizer.Step(learningRate, maxGradNorm);
         return means;
     }

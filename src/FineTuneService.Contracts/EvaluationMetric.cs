@@ -1,0 +1,10 @@
+namespace FineTuneService.Contracts;
+
+/// <summary>Names of what evaluations measure, as transformers has them: <c>eval_loss</c>, which may be called <c>loss</c> where a metric is chosen.</summary>
+public static class EvaluationMetric
+{
+    public const string Prefix = "eval_";
+
+    /// <summary>The name with its prefix.</summary>
+    public static string Named(string name) => name.StartsWith(Prefix, StringComparison.Ordinal) ? name : Prefix + name;
+}
