@@ -9,7 +9,7 @@ internal sealed class StallWatch(RunFolder folder, TrainerProcess process, Event
 
     private (DateTime, long) _seen;
     private DateTimeOffset _since = clock.GetUtcNow();
-    private TimeSpan _computed;
+    private (DateTimeOffset At, TimeSpan ProcessorTime)? _half;
     private bool _isStalled;
 
     /// <returns>What people should know; null: nothing new.</returns>
@@ -21,13 +21,15 @@ internal sealed class StallWatch(RunFolder folder, TrainerProcess process, Event
         if (sign != _seen)
         {
             var wasStalled = _isStalled;
-            (_seen, _since, _computed, _isStalled) = (sign, now, process.ProcessorTime, false);
+            (_seen, _since, _half, _isStalled) = (sign, now, null, false);
             return wasStalled ? ("info", $"The trainer goes on after {Minutes(silence)} minutes without a sign.") : null;
         }
-        if (_isStalled || silence < patience)
+        if (silence >= patience / 2)
+            _half ??= (now, process.ProcessorTime); // What it has computed since the last sign would count as well what it still did before it stood still.
+        if (_isStalled || silence < patience || _half is not { } half || now <= half.At)
             return null;
         _isStalled = true;
-        var cores = (process.ProcessorTime - _computed) / silence;
+        var cores = (process.ProcessorTime - half.ProcessorTime) / (now - half.At);
         return ("warning", FormattableString.Invariant($"No step and no event for {Minutes(silence)} minutes, since step {pump.Last?.Step ?? 0}. The trainer lives, and {(cores < 0.01 ? "computes nothing: it waits for something" : $"keeps {cores:F1} processor cores busy")}."));
     }
 

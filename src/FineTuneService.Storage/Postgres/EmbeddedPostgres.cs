@@ -16,6 +16,8 @@ public sealed class EmbeddedPostgres : IAsyncDisposable
 {
     private const string User = "finetune", Database = "finetune";
 
+    private static readonly TimeSpan Burial = TimeSpan.FromSeconds(30);
+
     private readonly string _folder;
     private readonly PostgresCommands _commands;
     private FileStream? _inUse;
@@ -92,11 +94,30 @@ public sealed class EmbeddedPostgres : IAsyncDisposable
         try
         {
             using var server = Process.GetProcessById(id);
-            return server.ProcessName is "postgres" or "postmaster" ? port : null;
+            if (server.ProcessName is not ("postgres" or "postmaster"))
+                return null;
+            if (Listens(port))
+                return port;
+            server.WaitForExit(Burial); // It is dying, or dead and nobody has collected it yet: until then its successor would refuse to start.
+            return null;
         }
         catch (ArgumentException)
         {
             return null;
+        }
+    }
+
+    private static bool Listens(int port)
+    {
+        using var client = new TcpClient();
+        try
+        {
+            client.Connect(IPAddress.Loopback, port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
         }
     }
 
