@@ -48,14 +48,15 @@ public sealed class ModelHub : IDisposable
 
     /// <summary>Brings everything that is needed into the cache.</summary>
     /// <param name="model">At a commit, as a rule: one that is cached whole can do without the hub.</param>
+    /// <param name="withWeights">False: only config and tokenizer, for a model that is trained from its config on.</param>
     /// <inheritdoc cref="Preview"/>
-    public async Task<HubSnapshot> Fetch(HubModel model, DownloadProgress progress, CancellationToken cancel)
+    public async Task<HubSnapshot> Fetch(HubModel model, DownloadProgress progress, CancellationToken cancel, bool withWeights = true)
     {
         if (_settings.Offline)
             return CachedOnly(model);
         try
         {
-            var (listing, _, weights) = await Open(model, progress, cancel);
+            var (listing, _, weights) = await Open(model, progress, cancel, withWeights);
             await ForEach(weights, (file, token) => FetchAndLink(listing, file, progress, token), cancel);
             return new(model.Id, listing.Commit, _cache.Snapshot(model.Id, listing.Commit));
         }
@@ -74,7 +75,7 @@ public sealed class ModelHub : IDisposable
         _cache.CommitOf(model) is { } commit && _cache.Whole(model.Id, commit) is { } whole ? whole : throw HubRefusal.Offline(model);
 
     /// <summary>Resolves the revision and brings in what describes the model; the weights are then known by name and size.</summary>
-    private async Task<(HubListing Listing, IReadOnlyList<HubFile> Descriptions, IReadOnlyList<HubFile> Weights)> Open(HubModel model, DownloadProgress progress, CancellationToken cancel)
+    private async Task<(HubListing Listing, IReadOnlyList<HubFile> Descriptions, IReadOnlyList<HubFile> Weights)> Open(HubModel model, DownloadProgress progress, CancellationToken cancel, bool withWeights = true)
     {
         var listing = await Patience.Repeat(_settings, () => _client.List(model, cancel), cancel);
         if (listing.Files.FirstOrDefault(file => !ModelFiles.IsInside(file.Path)) is { } stray)
@@ -86,7 +87,7 @@ public sealed class ModelHub : IDisposable
         var descriptions = await Sized(listing, listing.Files.Where(file => ModelFiles.IsDescription(file.Path) && !(file.Path == ModelFiles.WeightsIndex && paths.Contains(ModelFiles.SingleWeights))), cancel);
         CheckSize(model, descriptions);
         await ForEach(descriptions, (file, token) => FetchAndLink(listing, file, progress, token), cancel);
-        var names = ModelFiles.Weights(paths, () => File.ReadAllText(Path.Combine(_cache.Snapshot(model.Id, listing.Commit), ModelFiles.WeightsIndex)));
+        var names = !withWeights ? [] : ModelFiles.Weights(paths, () => File.ReadAllText(Path.Combine(_cache.Snapshot(model.Id, listing.Commit), ModelFiles.WeightsIndex)));
         var weights = await Sized(listing, listing.Files.Where(file => names.Contains(file.Path)), cancel);
         CheckSize(model, [.. descriptions, .. weights]);
         progress.Begin(descriptions.Concat(weights).Sum(file => file.Size!.Value));

@@ -64,6 +64,7 @@ public sealed class TrainingRun : IDisposable
         if (weights.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", weights.NewKeys)}." });
         model.to(device);
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = spec.Training.Tf32;
         if (spec.Training.GradientCheckpointing)
             model.EnableGradientCheckpointing();
         if (spec.Training.MixedPrecision != MixedPrecision.No)

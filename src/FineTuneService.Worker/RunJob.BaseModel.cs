@@ -49,12 +49,13 @@ internal sealed partial class RunJob
     private async Task<string?> PlaceBaseModel(Job job, JsonNode spec)
     {
         var name = spec["base_model"]!.GetValue<string>();
+        var isNew = spec["init"]?.GetValue<string>() == "config";
         if (spec["revision"]?.GetValue<string>() is { } commit)
-            return await FetchFromHub(job, HubModel.Parse(name, commit));
+            return await FetchFromHub(job, HubModel.Parse(name, commit), withWeights: !isNew);
         if (CheckpointName.Parse(name) is not { } checkpoint)
             return Path.Combine(storage.ModelsDirectory, name);
         var folder = FolderOf(checkpoint, "/base_model");
-        return spec["init"]?.GetValue<string>() == "config" || !MergedCheckpoints.IsAdapter(folder) ? folder : await Merge(job, checkpoint, folder);
+        return isNew || !MergedCheckpoints.IsAdapter(folder) ? folder : await Merge(job, checkpoint, folder);
     }
 
     /// <exception cref="FaultException">When the checkpoint has gone since the job was posted.</exception>
@@ -78,11 +79,11 @@ internal sealed partial class RunJob
         }
     }
 
-    private async Task<string?> FetchFromHub(Job job, HubModel model)
+    private async Task<string?> FetchFromHub(Job job, HubModel model, bool withWeights)
     {
         var progress = new DownloadProgress();
         var noted = 0L; // Clock's timestamp; 0: not yet.
-        var snapshot = await Accompany(job, $"the download of {model.Id}", stop => hub.Fetch(model, progress, stop), async () =>
+        var snapshot = await Accompany(job, $"the download of {model.Id}", stop => hub.Fetch(model, progress, stop, withWeights), async () =>
         {
             if (progress.Total <= progress.Done || (noted != 0 && clock.GetElapsedTime(noted) < NoteInterval))
                 return;

@@ -13,7 +13,7 @@ public sealed class LostWorkerTests(Service service) : IClassFixture<Service>
         var first = service.StartWorker();
         var id = await service.PostJob(
             new { train = await service.Upload("train.tsv", 800), validation = await service.Upload("dev.tsv", 64) },
-            new { max_steps = 400, per_device_train_batch_size = 8, learning_rate = 1e-3, max_length = 32, logging_steps = 1, eval_strategy = "steps", eval_steps = 50, save_strategy = "steps", save_steps = 50 });
+            new { max_steps = 200, per_device_train_batch_size = 8, learning_rate = 1e-3, max_length = 32, logging_steps = 1, eval_strategy = "steps", eval_steps = 50, save_strategy = "steps", save_steps = 50 });
         await service.WaitForJob(id, job => job["progress"]!["step"]!.GetValue<int>() >= 70);
 
         first.Kill(); // SIGKILL: neither the worker nor its trainer can say goodbye.
@@ -24,7 +24,7 @@ public sealed class LostWorkerTests(Service service) : IClassFixture<Service>
         await service.WaitForStatus(id, "succeeded");
 
         var losses = (await service.Metrics(id)).Where(row => row.Name == "loss").ToList();
-        Assert.Equal(Enumerable.Range(1, 400), losses.Select(row => row.Step));
+        Assert.Equal(Enumerable.Range(1, 200), losses.Select(row => row.Step));
         Assert.Equal(losses.Count, losses.DistinctBy(row => row.Seq).Count());
     }
 }

@@ -62,6 +62,20 @@ public sealed class DownloadTests : HubTest
     }
 
     [Fact]
+    public async Task Who_trains_from_the_config_on_gets_no_weights()
+    {
+        var progress = new DownloadProgress();
+
+        var snapshot = await Hub().Fetch(Model(), progress, Cancel, withWeights: false);
+
+        Assert.Equal(TinyBert["config.json"], File.ReadAllBytes(Path.Combine(snapshot.Path, "config.json")));
+        Assert.Equal(TinyBert["tokenizer.json"], File.ReadAllBytes(Path.Combine(snapshot.Path, "tokenizer.json")));
+        Assert.False(File.Exists(Blob("model.safetensors")));
+        Assert.DoesNotContain(Server.Requests, request => request.Cdn);
+        Assert.Equal(progress.Total, progress.Done);
+    }
+
+    [Fact]
     public async Task A_broken_download_goes_on_when_it_is_asked_for_again()
     {
         Server.Disturb = (context, request, content) => request.Cdn ? request.Range is null ? Cut(context, content, 3_000_000) : Refuse(context, 503) : Task.FromResult(false);

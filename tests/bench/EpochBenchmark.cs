@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Formats.Tar;
 using System.Globalization;
 using System.Text.Json;
 using FineTuneService.Contracts;
@@ -14,17 +13,13 @@ internal static class EpochBenchmark
     private const int Batch = 8, MaxLength = 128;
     private const double LearningRate = 5e-5, Bar = 2;
 
-    // Takes a folder as tar from standard input and runs the script that is in it: so the peer may be in another root, container or machine.
-    private const string Loader =
-        $"import runpy,sys,tarfile,tempfile;d=tempfile.mkdtemp();tarfile.open(fileobj=sys.stdin.buffer,mode='r|').extractall(d);sys.argv=['{Script}',d];runpy.run_path(d+'/{Script}',run_name='__main__')";
-
     private static readonly string Configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
 
     private static readonly string Executable = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "FineTuneService.Cli", Configuration, "finetune"));
 
     /// <param name="shape"><c>tiny</c>: tiny-bert-en with its weights; <c>distilbert</c>: DistilBERT's shape with random ones.</param>
-    /// <param name="peer">A Python with transformers, as a command line; null: nothing to compare with.</param>
-    public static void Run(string shape, string? peer)
+    /// <param name="peer">Null: nothing to compare with.</param>
+    public static void Run(string shape, Peer? peer)
     {
         var folder = Directory.CreateTempSubdirectory("finetune-epoch-").FullName;
         try
@@ -32,7 +27,7 @@ internal static class EpochBenchmark
             var isTiny = shape == "tiny";
             File.Copy(Path.Combine(Samples, "sst2", "train.tsv"), Path.Combine(folder, "train.tsv"));
             WriteModel(Path.Combine(folder, "model"), isTiny);
-            double? theirs = peer is null ? null : Peer(peer.Split(' ', StringSplitOptions.RemoveEmptyEntries), folder, isTiny);
+            double? theirs = peer is null ? null : Theirs(peer, folder, isTiny);
             foreach (var (strategy, cached) in new[] { (TrainSamplingStrategy.Random, false), (TrainSamplingStrategy.Random, true), (TrainSamplingStrategy.GroupByLength, true) })
                 Print($"epoch of SST-2, {shape}, {JsonSerializer.Serialize(strategy, SnakeCaseJson.Options).Trim('"')}, {(cached ? "tokenized before" : "not tokenized before")}", Ours(folder, isTiny, strategy), theirs);
         }
@@ -84,31 +79,14 @@ internal static class EpochBenchmark
             },
         };
         File.WriteAllBytes(run.Job, JsonSerializer.SerializeToUtf8Bytes(spec, Catalog.Json));
-        var start = new ProcessStartInfo(Executable, ["train", run.Path]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Executable, ["train", run.Path]);
         start.Environment[TrainerVariables.DatasetCache] = Path.Combine(folder, "cache");
-        return Seconds(start, _ => { });
+        return ChildProcess.Run(start).Seconds;
     }
 
-    private static double Peer(string[] command, string folder, bool isTiny)
+    private static double Theirs(Peer peer, string folder, bool isTiny)
     {
         File.WriteAllText(Path.Combine(folder, "job.json"), JsonSerializer.Serialize(new { init = isTiny ? "pretrained" : "config", batch = Batch, learning_rate = LearningRate, max_length = MaxLength }));
-        File.Copy(Path.Combine("tests", "bench", "peer", Script), Path.Combine(folder, Script));
-        var start = new ProcessStartInfo(command[0], [.. command[1..], "-c", Loader]) { RedirectStandardInput = true, RedirectStandardOutput = true };
-        start.Environment["HF_HUB_OFFLINE"] = "1";
-        return Seconds(start, process =>
-        {
-            TarFile.CreateFromDirectory(folder, process.StandardInput.BaseStream, includeBaseDirectory: false);
-            process.StandardInput.Close();
-        });
-    }
-
-    private static double Seconds(ProcessStartInfo start, Action<Process> feed)
-    {
-        var clock = Stopwatch.StartNew();
-        using var process = Process.Start(start)!;
-        feed(process);
-        var said = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return process.ExitCode == 0 ? clock.Elapsed.TotalSeconds : throw new InvalidOperationException($"{start.FileName} ended with {process.ExitCode}: {said}");
+        return peer.Run(Script, folder).Seconds;
     }
 }

@@ -2,41 +2,45 @@ using System.Globalization;
 using FineTuneService.Bench;
 using FineTuneService.Training.Native;
 
-// FineTuneService.Bench [STEPS]                  the default set
-// FineTuneService.Bench --qlora LAYERS STEPS     only the memory of QLoRA, with so many of Llama 7B's 32 layers: all of them take minutes and about 5 GB
-// FineTuneService.Bench tokenizers TEXT FOLDER…  these tokenizers on this text
-// FineTuneService.Bench --epoch tiny|distilbert [--peer "COMMAND"]   a whole job, beside the peer's (README.md)
-// FineTuneService.Bench --allocations STEPS      managed memory of a step
-// FineTuneService.Bench --dataset ROWS           a dataset of so many rows, tokenized and found again
+// What each prints: README.md.
 if (args is ["tokenizers", var text, .. var folders])
 {
     TokenizerBenchmark.Run(folders, File.ReadAllLines(text));
     return;
 }
-
+if (args is [StepBenchmark.Child, ..])
+    HostMemory.BeginAnew();
 TorchLibrary.EnsureLoaded();
-if (args is ["--qlora", var layers, var qloraSteps])
+var peer = args is [.., "--peer", var command] ? new Peer(command) : null;
+switch (peer is null ? args : args[..^2])
 {
-    QloraMemory.Run(int.Parse(layers, CultureInfo.InvariantCulture), int.Parse(qloraSteps, CultureInfo.InvariantCulture));
-    return;
+    case [StepBenchmark.Child, var shape, var precision]:
+        StepBenchmark.Measure(shape, precision);
+        break;
+    case ["--step"]:
+        StepBenchmark.Run(peer);
+        break;
+    case ["--epoch", "tiny" or "distilbert"]:
+        EpochBenchmark.Run(args[1], peer);
+        break;
+    case ["--allocations", var count]:
+        StepAllocations.Run(Number(count));
+        break;
+    case ["--dataset", var rows]:
+        DatasetBenchmark.Run(Number(rows));
+        break;
+    case ["--qlora", var layers, var count]:
+        QloraMemory.Run(Number(layers), Number(count));
+        break;
+    case []:
+        StepBenchmark.Run(peer);
+        TokenizerBenchmark.Run(Directory.GetDirectories("tests/FineTuneService.Training.Tests/Fixtures/tokenization").Order(), File.ReadAllLines("samples/sst2/train.tsv"));
+        QloraMemory.Run(layers: 1, steps: 1);
+        break;
+    default:
+        Console.Error.WriteLine("See tests/bench/README.md for what can be measured.");
+        Environment.ExitCode = 2;
+        break;
 }
-if (args is ["--epoch", "tiny" or "distilbert", ..] && args.Length is 2 or 4)
-{
-    EpochBenchmark.Run(args[1], args is [_, _, "--peer", var peer] ? peer : null);
-    return;
-}
-if (args is ["--allocations", var allocationSteps])
-{
-    StepAllocations.Run(int.Parse(allocationSteps, CultureInfo.InvariantCulture));
-    return;
-}
-if (args is ["--dataset", var datasetRows])
-{
-    DatasetBenchmark.Run(int.Parse(datasetRows, CultureInfo.InvariantCulture));
-    return;
-}
-var steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 8;
-StepBenchmark.Run("DistilBERT shape", new(Layers: 6, Hidden: 768, Heads: 12, Batch: 16, Sequence: 128), steps);
-StepBenchmark.Run("2 layers x 128", new(Layers: 2, Hidden: 128, Heads: 2, Batch: 32, Sequence: 64), steps * 10);
-TokenizerBenchmark.Run(Directory.GetDirectories("tests/FineTuneService.Training.Tests/Fixtures/tokenization").Order(), File.ReadAllLines("samples/sst2/train.tsv"));
-QloraMemory.Run(layers: 1, steps: 1);
+
+static int Number(string digits) => int.Parse(digits, CultureInfo.InvariantCulture);

@@ -1,88 +1,74 @@
 using System.Diagnostics;
 using System.Globalization;
-using FineTuneService.Training.Data;
-using FineTuneService.Training.Models;
-using FineTuneService.Training.Optimization;
-using FineTuneService.Training.Tasks;
-using TorchSharp;
-using static TorchSharp.torch;
+using System.Text.Json;
+using FineTuneService.Contracts;
 
 namespace FineTuneService.Bench;
 
-internal sealed record Shape(int Layers, int Hidden, int Heads, int Batch, int Sequence)
-{
-    /// <summary>Floating-point operations of one step: matrix products of forward (2 per multiply-add) and twice as many backward.</summary>
-    public double Operations => 3.0 * Batch * Sequence * Layers * (2.0 * 12 * Hidden * Hidden + 4.0 * Sequence * Hidden);
-}
-
-/// <summary>One training step of a DistilBERT classifier with random weights: where the time goes, against this process's own matrix product.</summary>
+/// <summary>One training step, and where its time goes, beside the same by PyTorch and transformers. Each is measured in a process of its own, begun as the trainer's is.</summary>
 internal static class StepBenchmark
 {
-    private const int WarmUp = 2;
+    public const string Child = "step";
 
-    public static void Run(string name, Shape shape, int steps)
+    private const string Script = "step.py";
+
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    /// <summary>What the child process prints.</summary>
+    public static void Measure(string shape, string precision) =>
+        Console.WriteLine(JsonSerializer.Serialize(StepTime.Measure(shape == Shape.Small.Name ? Shape.Small : Shape.DistilBert, Enum.Parse<MixedPrecision>(precision)), Json));
+
+    public static void Run(Peer? peer)
     {
-        var gemm = GemmOperationsPerSecond();
-        using var model = CreateModel(shape);
-        using var optimizer = new AdamW(model, weightDecay: 0);
-        using var ids = randint(1, 30_000, [shape.Batch, shape.Sequence], dtype: ScalarType.Int64);
-        using var labels = randint(0, 2, [shape.Batch], dtype: ScalarType.Int64);
-        var batch = new Batch(new ModelInputs(ids), labels, shape.Batch, shape.Batch * shape.Sequence, shape.Batch);
-        TimeSpan forward = default, backward = default, update = default;
-        for (var step = -WarmUp; step < steps; step++)
+        Compare(Shape.DistilBert, peer, bar: 1.0, barOfBf16: 1.5);
+        Compare(Shape.Small, peer, bar: 1.1, barOfBf16: null);
+    }
+
+    private static void Compare(Shape shape, Peer? peer, double bar, double? barOfBf16)
+    {
+        var name = $"{shape.Name}, {shape.Batch} x {shape.Sequence}";
+        var theirs = peer is null ? null : Theirs(peer, shape, MixedPrecision.No);
+        var ours = Ours(shape, MixedPrecision.No);
+        Print($"{name}, fp32: step", ours.Total, theirs?.Total, "ms", bar, Parts(ours));
+        Print($"{name}, fp32: resident at the peak", ours.PeakBytes / 1e6, theirs?.PeakBytes / 1e6, "MB", 1 / 0.8, "");
+        Share(name, "fp32", shape, ours, shape == Shape.DistilBert ? 0.90 : null);
+        if (barOfBf16 is null)
+            return;
+        var shadowed = Ours(shape, MixedPrecision.Bf16);
+        Print($"{name}, bf16 against their fp32: step", shadowed.Total, theirs?.Total, "ms", barOfBf16, Parts(shadowed));
+        if (peer is not null)
+            Print($"{name}, bf16 against their bf16: step", shadowed.Total, Theirs(peer, shape, MixedPrecision.Bf16).Total, "ms", null, "");
+        Share(name, "bf16", shape, shadowed, 0.60);
+    }
+
+    private static StepTime Ours(Shape shape, MixedPrecision precision) =>
+        Read(ChildProcess.Run(new(Environment.ProcessPath!, [Child, shape.Name, precision.ToString()])).Said);
+
+    private static StepTime Theirs(Peer peer, Shape shape, MixedPrecision precision)
+    {
+        var folder = Directory.CreateTempSubdirectory("finetune-step-").FullName;
+        File.WriteAllText(Path.Combine(folder, "shape.json"), JsonSerializer.Serialize(new { shape.Layers, shape.Hidden, shape.Heads, shape.Batch, shape.Sequence, shape.Steps, Precision = precision.ToString() }, Json));
+        try
         {
-            using var scope = NewDisposeScope();
-            var clock = Stopwatch.StartNew();
-            var loss = ClassificationLoss.Sum(ProblemType.SingleLabelClassification, model.call(batch.Inputs), batch.Labels) / batch.Targets;
-            var atForward = clock.Elapsed;
-            loss.backward();
-            var atBackward = clock.Elapsed;
-            optimizer.Step(2e-5, maxGradNorm: 1);
-            if (step >= 0)
-                (forward, backward, update) = (forward + atForward, backward + (atBackward - atForward), update + (clock.Elapsed - atBackward));
+            return Read(peer.Run(Script, folder).Said);
         }
-        var total = (forward + backward + update) / steps;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{name}, batch {shape.Batch} x {shape.Sequence}, {get_num_threads()} threads: step {total.TotalMilliseconds:F1} ms = forward {forward.TotalMilliseconds / steps:F1} + backward {backward.TotalMilliseconds / steps:F1} + optimizer {update.TotalMilliseconds / steps:F1} ({update / steps / total:P1})"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"  {shape.Batch / total.TotalSeconds:F1} samples/s; model {shape.Operations / total.TotalSeconds / 1e9:F1} GFLOP/s over sgemm {gemm / 1e9:F1} GFLOP/s: ratio {shape.Operations / total.TotalSeconds / gemm:F2}; peak memory {PeakMemory()}"));
-    }
-
-    private static PretrainedModel CreateModel(Shape shape)
-    {
-        var config = new DistilBertConfig
+        finally
         {
-            ModelType = "distilbert",
-            VocabSize = 30_522,
-            Dim = shape.Hidden,
-            HiddenDim = 4 * shape.Hidden,
-            NLayers = shape.Layers,
-            NHeads = shape.Heads,
-            MaxPositionEmbeddings = 512,
-            Dropout = 0,
-            AttentionDropout = 0,
-            SeqClassifDropout = 0,
-        };
-        var model = config.Create(ModelHead.SequenceClassification);
-        using var generator = new Generator(1);
-        model.InitializeWeights(model.state_dict().Keys.ToHashSet(), generator);
-        model.train();
-        return model;
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
-    private static double GemmOperationsPerSecond()
+    private static StepTime Read(string said) => JsonSerializer.Deserialize<StepTime>(said.Split('\n', StringSplitOptions.RemoveEmptyEntries)[^1], Json)!;
+
+    private static string Parts(StepTime time) => string.Create(CultureInfo.InvariantCulture, $" = forward {time.Forward:F1} + backward {time.Backward:F1} + optimizer {time.Optimizer:F1}");
+
+    private static void Print(string name, double ours, double? theirs, string unit, double? bar, string parts) => Console.WriteLine(string.Create(
+        CultureInfo.InvariantCulture, $"{name}: ours {ours:F1} {unit}{parts}, theirs {(theirs is { } figure ? $"{figure:F1} {unit}, ratio {figure / ours:F2}" : "not measured, ratio -")}{(bar is null ? "" : $", bar {bar:F2}")}"));
+
+    private static void Share(string name, string precision, Shape shape, StepTime time, double? bar)
     {
-        const int Size = 2048, Repeats = 5;
-        using var scope = NewDisposeScope();
-        Tensor a = randn(Size, Size), b = randn(Size, Size);
-        for (var warm = 0; warm < 3; warm++)
-            a.matmul(b).Dispose();
-        var clock = Stopwatch.StartNew();
-        for (var repeat = 0; repeat < Repeats; repeat++)
-            a.matmul(b).Dispose();
-        return Repeats * 2.0 * Size * Size * Size / clock.Elapsed.TotalSeconds;
+        var speed = shape.Operations / time.Total * 1e3;
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{name}, {precision}: {shape.Batch / time.Total * 1e3:F1} samples/s; model {speed / 1e9:F1} GFLOP/s over this process's product {time.Gemm / 1e9:F1}, ratio {speed / time.Gemm:F2}{(bar is null ? "" : $", bar {bar:F2}")}; optimizer {time.Optimizer / time.Total:P1} of the step, bar {0.02:P0}"));
     }
-
-    /// <summary>VmHWM: the most memory that was ever resident.</summary>
-    private static string PeakMemory() => File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(':')[1].Trim();
 }

@@ -1,0 +1,29 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Tests.Data;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Tests;
+
+[Collection(GlobalGenerator.Name)]
+public sealed class TrainingRunTests : IDisposable
+{
+    private readonly RunFolder _folder = new(Directory.CreateTempSubdirectory("run-").FullName);
+
+    public void Dispose() => Directory.Delete(_folder.Path, recursive: true);
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Tf32_is_as_the_run_wants_it_whatever_was_before(bool wanted)
+    {
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = !wanted;
+        File.WriteAllText(Path.Combine(_folder.Path, "train.jsonl"), """{"text": "a few words"}""" + '\n');
+        File.WriteAllText(_folder.Job, $$"""
+            {"base_model": "{{LanguageFixtures.TinyLlama}}", "task": "causal-lm", "dataset": {"train": "train.jsonl", "validation_split": 0}, "training": {"max_steps": 1, "eval_strategy": "no", "tf32": {{(wanted ? "true" : "false")}} } }
+            """);
+
+        using var run = TrainingRun.Prepare(_folder, CPU, _ => { }, TimeProvider.System);
+
+        Assert.Equal((wanted, wanted), (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32));
+    }
+}
