@@ -80,6 +80,7 @@ public abstract class Optimizer : IDisposable
     public Tensor Step(double learningRate, double maxGradNorm)
     {
         using var _ = no_grad();
+        using var scope = NewDisposeScope();
         TrainedParameter[] active = [.. Parameters.Where(parameter => parameter.Gradient is not null)];
         Tensor[] gradients = [.. active.Select(parameter => parameter.Gradient!)];
         if (Scale is not null)
@@ -98,7 +99,7 @@ public abstract class Optimizer : IDisposable
         }
         foreach (var parameter in active)
             parameter.Gradient = null;
-        return isSkipped && Scale is not null ? zeros_like(norm) : norm;
+        return (isSkipped && Scale is not null ? zeros_like(norm) : norm).MoveToOuterDisposeScope();
     }
 
     public void Dispose()
