@@ -184,7 +184,7 @@ public sealed class Trainer(TrainerParts parts)
             Device = parts.Device.ToString(),
             TruncatedRows = truncatedRows,
             TruncatedTokens = truncatedTokens,
-            ForecastMemoryBytes = parts.Forecast.Peak,
+            ForecastMemoryBytes = parts.Forecast.PeakBytes,
         });
         return latest;
     }

@@ -69,7 +69,7 @@ internal sealed record ForecastCase(string Model, MethodConfig Method, int Batch
         new(DistilBert, Full, 8, 256, Checkpointed with { Optim = OptimizerName.Adafactor }) { Varied = true },
         new(DistilBert, new FullFineTuningConfig { Freeze = new() { Layers = 2, Embeddings = true } }, 32, 96, new() { EmaDecay = 0.99 }),
         new(ModernBert, Full, 16, 192, Plain),
-        new(ModernBert, new LoraConfig { R = 8, LoraDropout = 0.1 }, 8, 512, Checkpointed),
+        new(ModernBert, new LoraConfig { R = 8, LoraDropout = 0.1, TargetModules = new(["Wqkv"]) }, 8, 512, Checkpointed),
         new(Deberta, Full, 16, 128, Plain),
         new(Deberta, Full, 8, 192, Bf16 with { GradientCheckpointing = true, Optim = OptimizerName.Adafactor }),
         new(Gpt2, Full, 8, 256, Plain),

@@ -23,38 +23,38 @@ public sealed record MemoryForecast
     public required long TrainableParameters { get; init; }
 
     /// <summary>Weights that stay as they are, in the type that the model computes in, or in four bits.</summary>
-    public required long FrozenWeights { get; init; }
+    public required long FrozenWeightBytes { get; init; }
 
     /// <summary>Weights that are trained, in fp32; with <c>mixed_precision</c> and method <c>full</c> also what is frozen.</summary>
-    public required long TrainedWeights { get; init; }
+    public required long TrainedWeightBytes { get; init; }
 
     /// <summary>Their copies in the shorter type of <c>mixed_precision</c>.</summary>
-    public required long WeightCopies { get; init; }
+    public required long WeightCopyBytes { get; init; }
 
-    public required long Gradients { get; init; }
+    public required long GradientBytes { get; init; }
 
     /// <summary>What the optimizer remembers from step to step.</summary>
-    public required long OptimizerState { get; init; }
+    public required long OptimizerStateBytes { get; init; }
 
     /// <summary>The average of <c>ema_decay</c>.</summary>
-    public required long WeightAverage { get; init; }
+    public required long WeightAverageBytes { get; init; }
 
     /// <summary>What is kept of the forward pass for the gradients, until the last hidden states.</summary>
-    public required long Activations { get; init; }
+    public required long ActivationBytes { get; init; }
 
     /// <summary>What logits and loss add to that.</summary>
-    public required long Logits { get; init; }
+    public required long LogitBytes { get; init; }
 
     /// <summary>What the largest moment needs besides: results on the way, and the second model that proves a checkpoint.</summary>
-    public long Temporaries => Math.Max(0, Tensors - FrozenWeights - TrainedWeights - WeightCopies - OptimizerState - WeightAverage - Largest.Name switch
+    public long TemporaryBytes => Math.Max(0, TensorBytes - FrozenWeightBytes - TrainedWeightBytes - WeightCopyBytes - OptimizerStateBytes - WeightAverageBytes - Largest.Name switch
     {
-        MemoryForecaster.TrainingStep => Activations + Logits,
-        MemoryForecaster.OptimizerStep => Gradients,
+        MemoryForecaster.TrainingStep => ActivationBytes + LogitBytes,
+        MemoryForecaster.OptimizerStep => GradientBytes,
         _ => 0,
     });
 
     /// <summary>See <see cref="UsualProcess"/>.</summary>
-    public required long Process { get; init; }
+    public required long ProcessBytes { get; init; }
 
     public required IReadOnlyList<MemoryMoment> Moments { get; init; }
 
@@ -62,10 +62,10 @@ public sealed record MemoryForecast
     public MemoryMoment Largest => Moments.MaxBy(moment => moment.Bytes)!;
 
     /// <summary>The most that tensors hold.</summary>
-    public long Tensors => Largest.Bytes;
+    public long TensorBytes => Largest.Bytes;
 
     /// <summary>The most that the process needs.</summary>
-    public long Peak => Tensors + Process;
+    public long PeakBytes => TensorBytes + ProcessBytes;
 
     /// <param name="spec">Resolved.</param>
     /// <param name="config">Of the base model.</param>

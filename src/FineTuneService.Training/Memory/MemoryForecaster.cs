@@ -83,15 +83,15 @@ internal sealed class MemoryForecaster
         {
             Parameters = Sum(slot => slot.Count),
             TrainableParameters = gradients / 4,
-            FrozenWeights = frozen,
-            TrainedWeights = trained,
-            WeightCopies = copies,
-            Gradients = gradients,
-            OptimizerState = state,
-            WeightAverage = average,
-            Activations = activations,
-            Logits = logits,
-            Process = MemoryForecast.UsualProcess,
+            FrozenWeightBytes = frozen,
+            TrainedWeightBytes = trained,
+            WeightCopyBytes = copies,
+            GradientBytes = gradients,
+            OptimizerStateBytes = state,
+            WeightAverageBytes = average,
+            ActivationBytes = activations,
+            LogitBytes = logits,
+            ProcessBytes = MemoryForecast.UsualProcess,
             Moments =
             [
                 new("load", Load(frozen + trained + copies)),
@@ -112,7 +112,7 @@ internal sealed class MemoryForecaster
     }
 
     /// <returns>The most that a training step holds, gradients included; and what is held at the end of the model, and more at the end of the loss.</returns>
-    private (long Peak, long Activations, long Logits) Step(long gradients)
+    private (long Peak, long ActivationBytes, long Logits) Step(long gradients)
     {
         var meter = new Meter();
         var there = new HashSet<ParameterSlot>();

@@ -100,7 +100,7 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
         var width = plan.QuantizedWidth;
         var unpacked = weight.Count * width + weight.Count / 64 * 12 + Math.Min(weight.Count, Chunk) * BytesOfChunk;
         var copies = width == shape.Width ? 0 : (input.Count + count) * width;
-        var product = _tape.Run(count, shape.Width, [input], new() { Scratch = unpacked + copies, BackwardScratch = unpacked + copies });
+        var product = _tape.Run(count, shape.Width, [input], new() { Scratch = unpacked + copies, BackwardScratch = unpacked + copies, IsOurs = true });
         return parameters.Length == 1 ? product : _tape.Run(count, shape.Width, [product], Tape.Sum with { Weights = parameters[1..] });
     }
 

@@ -53,6 +53,23 @@ public sealed record Workload(long TrainRows)
         static IEnumerable<long> Lengths(ExampleSet rows) => Enumerable.Range(0, rows.Count).Select(row => (long)rows.Length(row));
     }
 
+    /// <summary>What a profile of the training file tells.</summary>
+    /// <param name="spec">Resolved.</param>
+    /// <param name="evaluatedRows">Of the larger file that is evaluated; 0: there is none.</param>
+    /// <param name="stored">Names of the tensors in the base model's files; null: they are not read.</param>
+    public static Workload Of(JobSpec spec, DatasetProfile train, long evaluatedRows, IEnumerable<string>? stored)
+    {
+        var heldOut = spec.Dataset.Validation is null ? (long)Math.Ceiling(train.Rows * spec.Dataset.ValidationSplit) : 0;
+        var names = stored?.ToHashSet();
+        var isJudged = ((TrainingTaskConfig)spec.Task).Head == ModelHead.SequenceClassification;
+        return new(Math.Max(1, train.Rows - heldOut))
+        {
+            EvaluatedRows = Math.Max(1, Math.Max(heldOut, evaluatedRows)),
+            Labels = isJudged && train.Columns.FirstOrDefault(column => column.Name == spec.Dataset.LabelColumn) is { DistinctIsMore: false, Distinct: > 1 and var classes } ? classes : null,
+            IsStored = names is null ? null : names.Contains,
+        };
+    }
+
     /// <summary>Rows of a model's batch, where a row of the data may be several.</summary>
     internal static long RowsOf(TaskConfig task, long rows) => task is DpoConfig ? 2 * rows : rows;
 }
