@@ -71,7 +71,7 @@ internal sealed record ForecastCase(string Model, MethodConfig Method, int Batch
         new(ModernBert, Full, 16, 192, Plain),
         new(ModernBert, new LoraConfig { R = 8, LoraDropout = 0.1, TargetModules = new(["Wqkv"]) }, 8, 512, Checkpointed),
         new(Deberta, Full, 16, 128, Plain),
-        new(Deberta, Full, 8, 192, Bf16 with { GradientCheckpointing = true, Optim = OptimizerName.Adafactor }),
+        new(Deberta, Full, 24, 192, Bf16 with { GradientCheckpointing = true, Optim = OptimizerName.Adafactor }),
         new(Gpt2, Full, 8, 256, Plain),
         new(Gpt2, Lora, 4, 512, Bf16),
         new(Llama, Full, 4, 512, Checkpointed),

@@ -94,7 +94,7 @@ internal sealed partial class Sketch
         var products = _tape.Run(shape.Tokens * heads * count, content.Width, [left, right], new() { Saves = [left, right] });
         _tape.Drop(left);
         _tape.Drop(right);
-        return _tape.Run(Scores(heads), content.Width, [products], Tape.Plain);
+        return _tape.Run(Scores(heads), content.Width, [products], new() { Saves = [products] });
     }
 
     /// <summary>Heads side by side again: a copy, unless the kernel has laid them so.</summary>
