@@ -40,7 +40,7 @@ public static class MemoryAdvice
     /// <returns>Null when none is enough.</returns>
     public static MemoryChange? Smallest(JobSpec spec, PretrainedConfig config, Workload workload, long available)
     {
-        foreach (var (changed, cost, edits) in Candidates(spec, config))
+        foreach (var (changed, cost, edits) in Candidates(spec, config, FittingEvaluation(spec, config, workload, available)))
             if (Peak(changed, config, workload) is { } peak && Judge(peak, available) == MemoryVerdict.Fits)
                 return new(edits, peak, cost);
         return null;
@@ -59,10 +59,16 @@ public static class MemoryAdvice
         }
     }
 
-    private static IEnumerable<(JobSpec Spec, string Cost, IReadOnlyList<MemoryEdit> Edits)> Candidates(JobSpec spec, PretrainedConfig config)
+    private static IEnumerable<(JobSpec Spec, string Cost, IReadOnlyList<MemoryEdit> Edits)> Candidates(JobSpec spec, PretrainedConfig config, int evalBatchSize)
     {
         var kept = spec; // with what each further step builds on
         var edits = new List<MemoryEdit>();
+        if (evalBatchSize != spec.Training.PerDeviceEvalBatchSize)
+        {
+            Keep(training => training with { PerDeviceEvalBatchSize = evalBatchSize }, new MemoryEdit("/training/per_device_eval_batch_size", Json(evalBatchSize)));
+            yield return (spec = kept, "An evaluation takes somewhat more time; the result is the same.", [.. edits]);
+        }
+        MemoryEdit[] evaluation = [.. edits];
         if (!spec.Training.GradientCheckpointing)
         {
             Keep(training => training with { GradientCheckpointing = true }, new MemoryEdit("/training/gradient_checkpointing", Json(true)));
@@ -72,7 +78,7 @@ public static class MemoryAdvice
         {
             var smaller = With(spec, training => training with { PerDeviceTrainBatchSize = size, GradientAccumulationSteps = pieces });
             MemoryEdit[] batch = [new("/training/per_device_train_batch_size", Json(size)), new("/training/gradient_accumulation_steps", Json(pieces))];
-            yield return (smaller, "A step takes somewhat more time; it sees as many rows as before.", batch);
+            yield return (smaller, "A step takes somewhat more time; it sees as many rows as before.", [.. evaluation, .. batch]);
             if (!spec.Training.GradientCheckpointing)
                 yield return (smaller with { Training = smaller.Training with { GradientCheckpointing = true } }, "A step takes about a third more time; it sees as many rows as before.", [.. edits, .. batch]);
         }
@@ -117,6 +123,16 @@ public static class MemoryAdvice
         var json = JsonSerializer.SerializeToNode<MethodConfig>(lora, Catalog.Json)!;
         json["type"] = Catalog.NameOf(new QloraConfig());
         return (QloraConfig)json.Deserialize<MethodConfig>(Catalog.Json)!;
+    }
+
+    /// <summary>Rows of an evaluation that find room: halves of what was asked for, down to one.</summary>
+    private static int FittingEvaluation(JobSpec spec, PretrainedConfig config, Workload workload, long available)
+    {
+        var size = spec.Training.PerDeviceEvalBatchSize;
+        while (size > 1 && MemoryForecast.Of(With(spec, training => training with { PerDeviceEvalBatchSize = size }), config, workload) is var forecast
+            && forecast.Moments.FirstOrDefault(moment => moment.Name == MemoryForecaster.Evaluation) is { } moment && Judge(moment.Bytes + forecast.ProcessBytes, available) != MemoryVerdict.Fits)
+            size = (size + 1) / 2;
+        return size;
     }
 
     /// <summary>Halves, as long as whole parts make up the rows of a step.</summary>

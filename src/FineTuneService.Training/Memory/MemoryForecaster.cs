@@ -8,7 +8,7 @@ namespace FineTuneService.Training.Memory;
 /// <summary>Goes through the moments of a run's life, see <see cref="Trainer"/>, <see cref="Checkpoints.Checkpoint"/> and <see cref="Checkpoints.ExportVerification"/>.</summary>
 internal sealed class MemoryForecaster
 {
-    public const string TrainingStep = "training_step", OptimizerStep = "optimizer_step";
+    public const string TrainingStep = "training_step", OptimizerStep = "optimizer_step", Evaluation = "evaluation";
 
     private readonly JobSpec _spec;
     private readonly PretrainedConfig _config;
@@ -97,7 +97,7 @@ internal sealed class MemoryForecaster
                 new("load", Load(frozen + trained + copies)),
                 new(TrainingStep, standing + step),
                 new(OptimizerStep, standing + gradients + Slots.Where(slot => slot.IsTrained).Max(slot => slot.UpdateBytes(Training))),
-                .. evaluates ? [new("evaluation", standing + Evaluation())] : Array.Empty<MemoryMoment>(),
+                .. evaluates ? [new(Evaluation, standing + Evaluate())] : Array.Empty<MemoryMoment>(),
                 new("checkpoint", standing + Checkpoint()),
             ],
         };
@@ -135,7 +135,7 @@ internal sealed class MemoryForecaster
         }
     }
 
-    private long Evaluation()
+    private long Evaluate()
     {
         var meter = new Meter();
         Draw(meter, EvaluationShape, _ => { }, records: false);

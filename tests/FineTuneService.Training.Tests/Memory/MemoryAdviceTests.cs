@@ -18,7 +18,7 @@ public sealed class MemoryAdviceTests
         Task = new CausalLmConfig(),
         Dataset = new() { Train = "rows" },
         Method = new FullFineTuningConfig(),
-        Training = new() { MaxLength = 1024, PerDeviceTrainBatchSize = 16 },
+        Training = new() { MaxLength = 1024, PerDeviceTrainBatchSize = 16, PerDeviceEvalBatchSize = 1 },
     };
 
     private static readonly Workload Rows = new(1000);
@@ -67,9 +67,22 @@ public sealed class MemoryAdviceTests
     }
 
     [Fact]
+    public void An_evaluation_that_is_too_large_takes_fewer_rows_at_a_time()
+    {
+        var judged = Spec with { Training = Spec.Training with { PerDeviceTrainBatchSize = 1, PerDeviceEvalBatchSize = 64 } };
+        var available = MemoryForecast.Of(judged, Gpt2, Rows).PeakBytes;
+
+        var change = MemoryEstimate.Of(judged, Gpt2, Rows, available).SmallestChange!;
+
+        Assert.Equal("/training/per_device_eval_batch_size", Assert.Single(change.Edits).Pointer);
+        Assert.Equal(32, change.Edits[0].Value.GetInt32());
+        AssertHolds(change, available, judged);
+    }
+
+    [Fact]
     public void Rows_are_cut_last_and_where_nothing_helps_nothing_is_told()
     {
-        var four = Spec with { Method = new QloraConfig(), Training = new() { MaxLength = 1024, PerDeviceTrainBatchSize = 1, GradientCheckpointing = true, MixedPrecision = MixedPrecision.Bf16 } };
+        var four = Spec with { Method = new QloraConfig(), Training = new() { MaxLength = 1024, PerDeviceTrainBatchSize = 1, PerDeviceEvalBatchSize = 1, GradientCheckpointing = true, MixedPrecision = MixedPrecision.Bf16 } };
         var peak = MemoryForecast.Of(four, Gpt2, Rows).PeakBytes;
 
         var change = MemoryEstimate.Of(four, Gpt2, Rows, peak).SmallestChange!;
@@ -81,7 +94,7 @@ public sealed class MemoryAdviceTests
     [Fact]
     public void An_adapter_keeps_its_shape_in_four_bits()
     {
-        var lora = Spec with { Method = new LoraConfig { R = 4, TargetModules = new(["c_attn"]), LoraDropout = 0.1 }, Training = new() { MaxLength = 256, PerDeviceTrainBatchSize = 1, GradientCheckpointing = true, MixedPrecision = MixedPrecision.Bf16, Optim = OptimizerName.Sgd } };
+        var lora = Spec with { Method = new LoraConfig { R = 4, TargetModules = new(["c_attn"]), LoraDropout = 0.1 }, Training = new() { MaxLength = 256, PerDeviceTrainBatchSize = 1, PerDeviceEvalBatchSize = 1, GradientCheckpointing = true, MixedPrecision = MixedPrecision.Bf16, Optim = OptimizerName.Sgd } };
         var peak = MemoryForecast.Of(lora, Gpt2, Rows).PeakBytes;
 
         var change = MemoryEstimate.Of(lora, Gpt2, Rows, peak).SmallestChange!;
