@@ -9,6 +9,7 @@ if (args is ["train" or "evaluate" or "predict" or "generate", ..])
 var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server and without Python.")
 {
     TrainCommand.Create(),
+    EstimateCommand.Create(),
     EvaluateCommand.Create(),
     PredictCommand.Create(),
     MergeCommand.Create(),

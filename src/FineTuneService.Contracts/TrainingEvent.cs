@@ -50,11 +50,17 @@ public sealed record RunStarted : TrainingEvent
     /// <summary>Rows cut to <c>max_length</c>, and the tokens lost by it.</summary>
     public required int TruncatedRows { get; init; }
     public required long TruncatedTokens { get; init; }
+
+    /// <summary>What the run is expected to need of memory, on the device that it trains on.</summary>
+    public long? ForecastMemoryBytes { get; init; }
 }
 
 /// <summary>Metrics of a training step: <c>loss</c> (mean since the last log), <c>grad_norm</c>, <c>learning_rate</c>, <c>samples_per_second</c>, …</summary>
 public sealed record StepLogged : TrainingEvent
 {
+    /// <summary>Name of the metric that tells the most memory that the run has needed so far, in bytes.</summary>
+    public const string PeakMemory = "peak_memory_bytes";
+
     public required IReadOnlyDictionary<string, double> Metrics { get; init; }
 
     /// <summary>Seconds to the end at the present pace.</summary>
@@ -123,6 +129,9 @@ public sealed record RunSucceeded : TrainingEvent
     public string? BestMetricName { get; init; }
     public double? BestMetric { get; init; }
     public required IReadOnlyDictionary<string, double> Metrics { get; init; }
+
+    /// <summary>The most memory that the run has needed, evaluations and checkpoints included; null where nobody could measure it.</summary>
+    public long? PeakMemoryBytes { get; init; }
 }
 
 /// <summary>The run cannot go on. With faults, the user can mend it; without, it is a defect or a lost resource.</summary>

@@ -40,6 +40,10 @@ public sealed class Job
     public double Epoch { get; set; }
     public double? SamplesPerSecond { get; set; }
     public double? EtaSeconds { get; set; }
+
+    /// <summary>What the last attempt was expected to need of memory, and the most that it has needed so far, in bytes.</summary>
+    public long? ForecastMemoryBytes { get; set; }
+    public long? PeakMemoryBytes { get; set; }
     public int? BestStep { get; set; }
     public string? BestMetricName { get; set; }
     public double? BestMetric { get; set; }

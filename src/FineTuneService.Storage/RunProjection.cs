@@ -52,6 +52,8 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
                 case StepLogged logged:
                     AddMetrics(logged, logged.Metrics);
                     (job.Step, job.Epoch, job.EtaSeconds) = (logged.Step, logged.Epoch, logged.EtaSeconds);
+                    if (logged.Metrics.TryGetValue(StepLogged.PeakMemory, out var peak))
+                        job.PeakMemoryBytes = (long)peak;
                     job.SamplesPerSecond = logged.Metrics.TryGetValue("samples_per_second", out var pace) ? pace : job.SamplesPerSecond;
                     break;
                 case Evaluated evaluated:
@@ -65,6 +67,7 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
                     break;
                 case RunSucceeded succeeded:
                     (job.Step, job.Epoch) = (succeeded.FinalStep, succeeded.Epoch);
+                    job.PeakMemoryBytes = succeeded.PeakMemoryBytes ?? job.PeakMemoryBytes;
                     (job.BestStep, job.BestMetricName, job.BestMetric) = (succeeded.BestStep, succeeded.BestMetricName, succeeded.BestMetric);
                     break;
             }
@@ -115,6 +118,7 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
             foreach (var checkpoint in await db.Checkpoints.Where(row => row.JobId == job.Id && row.Step > last && row.DeletedAt == null).ToListAsync(cancel))
                 Delete(checkpoint, started.Time);
             (job.Step, job.Epoch, job.TotalSteps) = (started.Step, started.Epoch, started.TotalSteps);
+            (job.ForecastMemoryBytes, job.PeakMemoryBytes) = (started.ForecastMemoryBytes, null);
             if (job.BestStep > last)
                 (job.BestStep, job.BestMetric) = (null, null);
         }

@@ -5,6 +5,7 @@ using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Native;
 using FineTuneService.Training.Optimization;
@@ -30,7 +31,8 @@ public sealed record TrainerParts(
     TimeProvider Clock,
     RunFolder Folder,
     EvaluationBatches EvaluationBatches,
-    Heartbeat Heartbeat);
+    Heartbeat Heartbeat,
+    MemoryForecast Forecast);
 
 /// <summary>How an attempt ends, if not by an exception.</summary>
 public enum TrainingEnd
@@ -139,10 +141,14 @@ public sealed class Trainer(TrainerParts parts)
             foreach (var callback in parts.Callbacks)
                 callback.OnStepEnd(_state, _control);
             HostMemory.Collect();
+            HostMemory.PeakBytes();
             parts.Heartbeat.Beat();
         }
         throw new UnreachableException();
     }
+
+    /// <summary>The most memory that this process has had of its own; null where the tensors lie on a GPU, which tells it to nobody here.</summary>
+    private long? PeakMemory() => parts.Device.type == TorchSharp.DeviceType.CPU ? HostMemory.PeakBytes() : null;
 
     /// <summary>What one process wishes, all do, at the same step.</summary>
     private (bool Stops, bool IsEnough) Agree(bool stops, bool isEnough)
@@ -178,6 +184,7 @@ public sealed class Trainer(TrainerParts parts)
             Device = parts.Device.ToString(),
             TruncatedRows = truncatedRows,
             TruncatedTokens = truncatedTokens,
+            ForecastMemoryBytes = parts.Forecast.PeakBytes,
         });
         return latest;
     }
@@ -207,6 +214,8 @@ public sealed class Trainer(TrainerParts parts)
         metrics["samples_per_second"] = samples;
         metrics["tokens_per_second"] = tokens;
         metrics["resident_bytes"] = Environment.WorkingSet;
+        if (PeakMemory() is { } peak)
+            metrics[StepLogged.PeakMemory] = peak;
         Emit(new StepLogged { Metrics = metrics, EtaSeconds = secondsPerStep * (Plan.TotalSteps - _state.GlobalStep) });
     }
 
@@ -324,6 +333,7 @@ public sealed class Trainer(TrainerParts parts)
             BestMetricName = _state.BestGlobalStep is null ? null : MetricForBest,
             BestMetric = _state.BestMetric,
             Metrics = metrics,
+            PeakMemoryBytes = PeakMemory(),
         });
         return TrainingEnd.Completed;
     }

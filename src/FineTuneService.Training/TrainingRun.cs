@@ -4,6 +4,7 @@ using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Native;
@@ -20,9 +21,12 @@ public sealed class TrainingRun : IDisposable
     private readonly PretrainedModel _model;
     private readonly Optimizer _optimizer;
 
-    private TrainingRun(Trainer trainer, PretrainedModel model, Optimizer optimizer) => (Trainer, _model, _optimizer) = (trainer, model, optimizer);
+    private TrainingRun(Trainer trainer, PretrainedModel model, Optimizer optimizer, MemoryForecast forecast) => (Trainer, _model, _optimizer, Forecast) = (trainer, model, optimizer, forecast);
 
     public Trainer Trainer { get; }
+
+    /// <summary>What it will need of memory.</summary>
+    public MemoryForecast Forecast { get; }
 
     /// <exception cref="FaultException">When specification, model, tokenizer or data have faults; no device time was used.</exception>
     public static TrainingRun Prepare(RunFolder folder, Device device, Action<TrainingEvent> emit, TimeProvider clock, Ranks? ranks = null)
@@ -77,13 +81,14 @@ public sealed class TrainingRun : IDisposable
         var optimizer = Optimizer.Create(model, spec.Training);
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
         var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)], verification, ModelCard.For(spec, taskConfig.Head));
+        var forecast = MemoryForecast.Of(spec, task.Configure(config), Workload.Of(task, model.Config, weights.NewKeys) with { MicroBatchSize = RunAdaptation.Read(folder).MicroBatchSize });
         var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
         // Several processes divide among them what one would accumulate.
         var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };
         var trainer = new Trainer(new(
             model, task, training, new StepPlan(training, task.Train.Count, RunAdaptation.Read(folder).MicroBatchSize), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training)], samples, device, ranks, emit, clock,
-            folder, evaluationBatches, new Heartbeat(folder, clock)));
-        return new(trainer, model, optimizer);
+            folder, evaluationBatches, new Heartbeat(folder, clock), forecast));
+        return new(trainer, model, optimizer, forecast);
     }
 
     /// <summary>What the run has changed about itself so far; and less memory, where somebody saw its last process die for want of it.</summary>

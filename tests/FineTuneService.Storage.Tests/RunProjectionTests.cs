@@ -99,6 +99,32 @@ public sealed class RunProjectionTests(Cluster cluster) : IAsyncLifetime
         Assert.Equal(0, (await db.Jobs.SingleAsync(Cancel)).LogSeq);
     }
 
+    [Fact]
+    public async Task Memory_is_that_of_the_last_attempt()
+    {
+        Start(0);
+        Add(new StepLogged { Step = 1, Metrics = new Dictionary<string, double> { [StepLogged.PeakMemory] = 800 } });
+        Start(0);
+        await _projection.Apply("job_1", 1, _log, 1, Cancel);
+        Assert.Equal((900, null), await Memory());
+
+        Add(new StepLogged { Step = 1, Metrics = new Dictionary<string, double> { [StepLogged.PeakMemory] = 700 } });
+        Log(2);
+        await _projection.Apply("job_1", 1, _log, 2, Cancel);
+        Assert.Equal((900, 700), await Memory());
+
+        Add(new RunSucceeded { Step = 2, FinalStep = 2, Metrics = new Dictionary<string, double>(), PeakMemoryBytes = 750 });
+        await _projection.Apply("job_1", 1, _log, 3, Cancel);
+        Assert.Equal((900, 750), await Memory());
+
+        async Task<(long?, long?)> Memory()
+        {
+            await using var db = await Database();
+            var job = await db.Jobs.SingleAsync(Cancel);
+            return (job.ForecastMemoryBytes, job.PeakMemoryBytes);
+        }
+    }
+
     private void Start(int step) => Add(new RunStarted
     {
         Step = step,
@@ -110,6 +136,7 @@ public sealed class RunProjectionTests(Cluster cluster) : IAsyncLifetime
         Device = "cpu",
         TruncatedRows = 0,
         TruncatedTokens = 0,
+        ForecastMemoryBytes = 900,
     });
 
     private void Log(int step) => Add(new StepLogged { Step = step, Metrics = new Dictionary<string, double> { ["loss"] = step } });

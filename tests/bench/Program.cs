@@ -6,7 +6,7 @@ using FineTuneService.Training.Native;
 if (args is ["tokenizers", var text, .. var folders])
 {
     TokenizerBenchmark.Run(folders, File.ReadAllLines(text));
-    return;
+    return 0;
 }
 if (args is [StepBenchmark.Child, ..])
     HostMemory.BeginAnew();
@@ -16,31 +16,34 @@ switch (peer is null ? args : args[..^2])
 {
     case [StepBenchmark.Child, var shape, var precision]:
         StepBenchmark.Measure(shape, precision);
-        break;
+        return 0;
     case ["--step"]:
         StepBenchmark.Run(peer);
-        break;
+        return 0;
     case ["--epoch", "tiny" or "distilbert"]:
         EpochBenchmark.Run(args[1], peer);
-        break;
+        return 0;
     case ["--allocations", var count]:
         StepAllocations.Run(Number(count));
-        break;
+        return 0;
     case ["--dataset", var rows]:
         DatasetBenchmark.Run(Number(rows));
-        break;
+        return 0;
     case ["--qlora", var layers, var count]:
         QloraMemory.Run(Number(layers), Number(count));
-        break;
+        return 0;
+    case ["--forecast", .. var numbers]:
+        return ForecastBenchmark.Run(numbers.Length > 0 ? numbers.Select(Number) : Enumerable.Range(0, ForecastCase.All.Count)) ? 0 : 1;
+    case [ForecastBenchmark.Child, var number, .. var more]:
+        return ForecastBenchmark.RunCase(Number(number), tellMoments: more is ["--moments"]);
     case []:
         StepBenchmark.Run(peer);
         TokenizerBenchmark.Run(Directory.GetDirectories("tests/FineTuneService.Training.Tests/Fixtures/tokenization").Order(), File.ReadAllLines("samples/sst2/train.tsv"));
         QloraMemory.Run(layers: 1, steps: 1);
-        break;
+        return 0;
     default:
-        Console.Error.WriteLine("See tests/bench/README.md for what can be measured.");
-        Environment.ExitCode = 2;
-        break;
+        Console.Error.WriteLine("tests/bench/README.md has what can be measured.");
+        return 2;
 }
 
 static int Number(string digits) => int.Parse(digits, CultureInfo.InvariantCulture);

@@ -29,6 +29,9 @@ public sealed record JobView
     public required int Attempt { get; init; }
     public required JobProgress Progress { get; init; }
 
+    /// <summary>What the run was expected to need, and has needed; absent until its trainer has read model and data.</summary>
+    public JobMemory? Memory { get; init; }
+
     /// <summary>The best evaluation so far.</summary>
     public BestMetric? Best { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
@@ -60,6 +63,7 @@ public sealed record JobView
             SamplesPerSecond = job.SamplesPerSecond,
             EtaSeconds = job.Status.IsTerminal() ? null : job.EtaSeconds,
         },
+        Memory = job.ForecastMemoryBytes is null && job.PeakMemoryBytes is null ? null : new() { ForecastBytes = job.ForecastMemoryBytes, PeakBytes = job.PeakMemoryBytes },
         Best = job is { BestStep: { } step, BestMetricName: { } name, BestMetric: { } value } ? new(name, value, step) : null,
         CreatedAt = job.CreatedAt,
         StartedAt = job.StartedAt,
@@ -85,6 +89,15 @@ public sealed record JobProgress
 
     /// <summary>Seconds to the end at the present pace.</summary>
     public double? EtaSeconds { get; init; }
+}
+
+public sealed record JobMemory
+{
+    /// <summary>Told by the trainer before the first step, from the lengths of the rows; see <c>POST /jobs/estimate</c>.</summary>
+    public long? ForecastBytes { get; init; }
+
+    /// <summary>The most that the trainer's process was seen with in this attempt; absent on a GPU, and before the first log line.</summary>
+    public long? PeakBytes { get; init; }
 }
 
 public sealed record BestMetric(string Name, double Value, int Step);

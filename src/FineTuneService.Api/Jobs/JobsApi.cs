@@ -12,6 +12,7 @@ public static class JobsApi
     {
         var jobs = routes.MapGroup("/jobs").WithTags("Jobs");
         jobs.MapPost("/", CreateJob.Handle).Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
+        jobs.MapPost("/estimate", EstimateJob.Handle).Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
         jobs.MapGet("/", ReadJobs.List).Refuses(StatusCodes.Status422UnprocessableEntity);
         jobs.MapGet("/{id}", ReadJobs.Get).Refuses(StatusCodes.Status404NotFound);
         jobs.MapPost("/{id}/cancel", CancelJob.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);

@@ -4,6 +4,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
@@ -52,6 +53,14 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models)
         var resolved = SpecResolver.Resolve(spec, Facts(draft.Model, train), faults);
         CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
         return new(resolved.Spec, [.. draft.Resolutions, .. resolved.Resolutions]);
+    }
+
+    /// <summary>What a forecast of the job's memory needs to know of its data and its model.</summary>
+    public Workload WorkloadOf(JobDraft draft, JobSpec resolved)
+    {
+        var data = draft.Spec.Dataset;
+        var evaluated = new[] { data.Validation, data.Test }.OfType<string>().Select(name => _datasets[name]!.Rows).DefaultIfEmpty().Max();
+        return Workload.Of(resolved, _datasets[data.Train]!.Profile, evaluated, draft.Model!.Tensors?.Keys);
     }
 
     private async Task<FoundModel> FindModel(JobSpec spec, FaultList faults, CancellationToken cancel)

@@ -168,6 +168,10 @@ namespace FineTuneService.Storage.Migrations
                         .HasColumnType("timestamp with time zone")
                         .HasColumnName("finished_at");
 
+                    b.Property<long?>("ForecastMemoryBytes")
+                        .HasColumnType("bigint")
+                        .HasColumnName("forecast_memory_bytes");
+
                     b.Property<string>("HangfireJobId")
                         .HasColumnType("text")
                         .HasColumnName("hangfire_job_id");
@@ -187,6 +191,10 @@ namespace FineTuneService.Storage.Migrations
                     b.Property<string>("Name")
                         .HasColumnType("text")
                         .HasColumnName("name");
+
+                    b.Property<long?>("PeakMemoryBytes")
+                        .HasColumnType("bigint")
+                        .HasColumnName("peak_memory_bytes");
 
                     b.Property<string>("Reason")
                         .HasColumnType("text")

@@ -47,6 +47,9 @@ public abstract class ExampleSet
     /// <summary>Tokens of a row.</summary>
     public abstract int Length(int row);
 
+    /// <summary>Whether a row holds several texts, which must not see each other.</summary>
+    public virtual bool IsPacked(int row) => false;
+
     /// <param name="chosen">Which rows.</param>
     public abstract Batch Collate(ReadOnlySpan<int> chosen);
 

@@ -9,6 +9,8 @@ public sealed class TokenSequences(TokenRows rows, long padding) : ExampleSet
 
     public override int Length(int row) => rows.Length(row);
 
+    public override bool IsPacked(int row) => rows.Texts(row) > 1;
+
     public override Batch Collate(ReadOnlySpan<int> chosen)
     {
         var (width, isPacked, hasShares) = (0, false, false);

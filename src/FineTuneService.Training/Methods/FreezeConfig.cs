@@ -36,11 +36,15 @@ public sealed record FreezeConfig
         var faults = new FaultList();
         CheckLayers(depths.Blocks, faults);
         foreach (var (name, parameter) in model.named_parameters())
-            if ((AllButHead && !model.IsNewForTask(name)) || (Embeddings && depths.IsEmbedding(name)) || depths.BlockOf(name) < Layers)
+            if (Freezes(name, depths, model.IsNewForTask(name)))
                 parameter.requires_grad = false;
         faults.Require(model.parameters().Any(parameter => parameter.requires_grad), Pointer, null, "Nothing is left to train: this model's head is its table of words.", "Freeze less.");
         faults.ThrowIfAny();
     }
+
+    /// <param name="isNew">Whether the task brings the parameter.</param>
+    internal bool Freezes(string name, ParameterDepths depths, bool isNew) =>
+        (AllButHead && !isNew) || (Embeddings && depths.IsEmbedding(name)) || depths.BlockOf(name) < Layers;
 
     private void CheckLayers(int blocks, FaultList faults) =>
         faults.Require(Layers <= blocks, $"{Pointer}/layers", Layers, $"The model has {blocks} blocks.", $"Give at most {blocks}.");

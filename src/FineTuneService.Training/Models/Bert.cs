@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -34,6 +35,61 @@ public record BertConfig : PretrainedConfig
         [ModelHead.TokenClassification] = () => new BertForTokenClassification(this),
         [ModelHead.MaskedLm] = () => new BertForMaskedLM(this),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        var hidden = DrawEncoder(sketch, "bert.encoder", DrawEmbeddings(sketch, "bert.embeddings", HiddenSize));
+        if (head == ModelHead.MaskedLm)
+            return sketch.Loss(DrawPredictions(sketch, "cls.predictions", hidden, "bert.embeddings.word_embeddings"), VocabSize);
+        if (head == ModelHead.SequenceClassification)
+            hidden = sketch.Activation("tanh", sketch.Linear("bert.pooler.dense", sketch.Part(hidden, sketch.Shape.Rows * HiddenSize), HiddenSize, HiddenSize));
+        return DrawClassifier(sketch, hidden, HeadDropout);
+    }
+
+    private protected Value DrawEmbeddings(Sketch sketch, string path, int width)
+    {
+        var words = sketch.Embedding($"{path}.word_embeddings", VocabSize, width);
+        var types = sketch.Embedding($"{path}.token_type_embeddings", TypeVocabSize, width);
+        var sum = sketch.Add(sketch.Add(words, types), sketch.Embedding($"{path}.position_embeddings", MaxPositionEmbeddings, width, perRow: this is RobertaConfig));
+        return sketch.Dropout(sketch.LayerNorm($"{path}.LayerNorm", sum, width), HiddenDropoutProb);
+    }
+
+    private protected Value DrawEncoder(Sketch sketch, string path, Value hidden) => sketch.Hidden(sketch.Blocks($"{path}.layer", NumHiddenLayers, hidden, (_, name, input, _) =>
+    {
+        var (query, key, value) = (Project("query"), Project("key"), Project("value"));
+        var attended = sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionProbsDropoutProb) { Mask = sketch.Shape.IsMasked ? sketch.Shape.Tokens : 0 });
+        return DrawHalves(sketch, name, input, attended);
+
+        Value Project(string what) => sketch.Linear($"{name}.attention.self.{what}", input, HiddenSize, HiddenSize);
+    }));
+
+    /// <summary>What follows the attention in a block.</summary>
+    private protected Value DrawHalves(Sketch sketch, string name, Value input, Value attended)
+    {
+        var first = Output($"{name}.attention.output", attended, HiddenSize, input);
+        var wide = sketch.Activation(HiddenAct, sketch.Linear($"{name}.intermediate.dense", first, HiddenSize, IntermediateSize));
+        return Output($"{name}.output", wide, IntermediateSize, first);
+
+        Value Output(string path, Value given, int width, Value residual) => sketch.LayerNorm(
+            $"{path}.LayerNorm", sketch.Add(sketch.Dropout(sketch.Linear($"{path}.dense", given, width, HiddenSize), HiddenDropoutProb), residual), HiddenSize);
+    }
+
+    private protected Value DrawPredictions(Sketch sketch, string path, Value hidden, string table)
+    {
+        var transformed = sketch.Activation(HiddenAct, sketch.Linear($"{path}.transform.dense", sketch.Kept(hidden, HiddenSize), HiddenSize, HiddenSize));
+        return sketch.Tied(table, sketch.LayerNorm($"{path}.transform.LayerNorm", transformed, HiddenSize), VocabSize, HiddenSize, $"{path}.bias");
+    }
+
+    /// <summary>The heads of RoBERTa and ELECTRA over the first token.</summary>
+    private protected Value DrawTwoLayers(Sketch sketch, Value hidden, string activation)
+    {
+        var first = sketch.Dropout(sketch.Part(hidden, sketch.Shape.Rows * HiddenSize), HeadDropout);
+        var dense = sketch.Activation(activation, sketch.Linear("classifier.dense", first, HiddenSize, HiddenSize));
+        return sketch.Loss(sketch.Linear("classifier.out_proj", sketch.Dropout(dense, HeadDropout), HiddenSize, Labels.Count), Labels.Count);
+    }
+
+    private protected Value DrawClassifier(Sketch sketch, Value hidden, double dropout) =>
+        sketch.Loss(sketch.Linear("classifier", sketch.Dropout(hidden, dropout), HiddenSize, Labels.Count), Labels.Count);
 }
 
 /// <summary>Word + position + segment, then norm and dropout.</summary>
@@ -220,7 +276,9 @@ public sealed class BertForSequenceClassification : PretrainedModel
     public override string BaseModelPrefix => nameof(bert);
 
     /// <summary>Checkpoints of masked-language models have no pooler.</summary>
-    public override bool IsNewForTask(string key) => base.IsNewForTask(key) || key.StartsWith("bert.pooler.", StringComparison.Ordinal);
+    internal const string PoolerPrefix = "bert.pooler.";
+
+    public override bool IsNewForTask(string key) => base.IsNewForTask(key) || key.StartsWith(PoolerPrefix, StringComparison.Ordinal);
 
     public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(bert.Pooled(inputs), _dropout, training));
 }

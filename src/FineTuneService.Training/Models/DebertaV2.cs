@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -59,6 +60,55 @@ public sealed record DebertaV2Config : BertConfig
         [ModelHead.TokenClassification] = () => new DebertaV2ForTokenClassification(Checked()),
         [ModelHead.MaskedLm] = () => new DebertaV2ForMaskedLM(Checked()),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        const string Embeddings = "deberta.embeddings", Encoder = "deberta.encoder";
+        var sum = sketch.Embedding($"{Embeddings}.word_embeddings", VocabSize, HiddenSize);
+        if (PositionBiasedInput)
+            sum = sketch.Add(sum, sketch.Embedding($"{Embeddings}.position_embeddings", MaxPositionEmbeddings, HiddenSize, perRow: false));
+        if (TypeVocabSize > 0)
+            sum = sketch.Add(sum, sketch.Embedding($"{Embeddings}.token_type_embeddings", TypeVocabSize, HiddenSize));
+        var normal = sketch.LayerNorm($"{Embeddings}.LayerNorm", sum, HiddenSize);
+        var embedded = sketch.Dropout(sketch.Shape.IsMasked ? sketch.Run(normal) : normal, HiddenDropoutProb);
+        var distances = RelativeAttention ? sketch.Table($"{Encoder}.rel_embeddings", 2 * Span, HiddenSize) : null;
+        if (NormsRelativeEmbeddings && distances is not null)
+            distances = sketch.LayerNorm($"{Encoder}.LayerNorm", distances, HiddenSize);
+        var hidden = sketch.Hidden(sketch.Blocks($"{Encoder}.layer", NumHiddenLayers, embedded, (_, name, input, shared) => DrawBlock(sketch, name, input, shared), distances));
+        if (head == ModelHead.MaskedLm)
+            return sketch.Loss(DrawPredictions(sketch, "cls.predictions", hidden, $"{Embeddings}.word_embeddings"), VocabSize);
+        if (head == ModelHead.TokenClassification)
+            return DrawClassifier(sketch, hidden, HiddenDropoutProb);
+        var first = sketch.Dropout(sketch.Part(hidden, sketch.Shape.Rows * HiddenSize), PoolerDropout);
+        return DrawClassifier(sketch, sketch.Activation(PoolerHiddenAct, sketch.Linear("pooler.dense", first, HiddenSize, HiddenSize)), ClsDropout ?? HiddenDropoutProb);
+    }
+
+    private Value DrawBlock(Sketch sketch, string name, Value input, Value? distances)
+    {
+        var self = $"{name}.attention.self";
+        var (query, key, value) = (sketch.Run(Project("query_proj", input)), Project("key_proj", input), Project("value_proj", input));
+        Value? bias = null;
+        if (distances is not null)
+        {
+            var (dropped, scaled) = (sketch.Dropout(distances, HiddenDropoutProb), sketch.Run(key));
+            if (PositionAttention.Contains(ContentToPosition))
+                bias = Score(query, Project(ShareAttKey ? "key_proj" : "pos_key_proj", dropped));
+            if (PositionAttention.Contains(PositionToContent))
+                bias = Score(scaled, Project(ShareAttKey ? "query_proj" : "pos_query_proj", dropped), bias);
+            bias = bias is null ? null : sketch.Run(bias);
+        }
+        if (sketch.Shape.IsMasked && bias is not null)
+            bias = sketch.Run(bias);
+        return DrawHalves(sketch, name, input, sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionProbsDropoutProb) { Bias = bias }));
+
+        Value Project(string what, Value given) => sketch.Linear($"{self}.{what}", given, HiddenSize, HiddenSize);
+
+        Value Score(Value content, Value positions, Value? other = null)
+        {
+            var gathered = sketch.Gathered(content, positions, NumAttentionHeads, 2 * Span);
+            return other is null ? sketch.Run(gathered) : sketch.Add(other, gathered);
+        }
+    }
 
     /// <exception cref="FaultException">When the file asks for parts that are not built here.</exception>
     private DebertaV2Config Checked()

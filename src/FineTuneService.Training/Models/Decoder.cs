@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -75,6 +76,66 @@ public abstract record DecoderConfig : PretrainedConfig
         layerTypes is null ? otherwise : layerTypes[layer] == "sliding_attention";
 
     internal abstract Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer);
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        var hidden = sketch.Embedding("model.embed_tokens", VocabSize, HiddenSize);
+        if (EmbeddingScale != 1)
+            hidden = sketch.Run(hidden);
+        hidden = sketch.Hidden(sketch.RmsNorm("model.norm", sketch.Blocks("model.layers", NumHiddenLayers, hidden, (layer, name, input, _) => DrawLayer(sketch, layer, name, input)), HiddenSize));
+        if (head == ModelHead.CausalLm)
+            return sketch.NextTokenLoss(hidden, HiddenSize, VocabSize, states =>
+            {
+                var logits = TieWordEmbeddings ? sketch.Tied("model.embed_tokens", states, VocabSize, HiddenSize) : sketch.Linear("lm_head", states, HiddenSize, VocabSize, bias: false);
+                return LogitSoftcap is null ? logits : sketch.Run(sketch.Activation("tanh", sketch.Run(logits)));
+            });
+        return head == ModelHead.SequenceClassification
+            ? sketch.Loss(sketch.Linear("score", sketch.Part(hidden, sketch.Shape.Rows * HiddenSize), HiddenSize, Labels.Count, bias: false), Labels.Count)
+            : sketch.Loss(sketch.Linear("score", sketch.Dropout(hidden, ClassifierDropout ?? 0.1), HiddenSize, Labels.Count), Labels.Count);
+    }
+
+    /// <summary>Llama's layer, with the parts that <paramref name="attention"/> names.</summary>
+    private protected Value DrawLlamaLayer(Sketch sketch, string name, Value input, RotaryAttentionOptions attention, bool mlpBias = false)
+    {
+        var attended = sketch.Add(input, DrawAttention(sketch, $"{name}.self_attn", sketch.RmsNorm($"{name}.input_layernorm", input, HiddenSize), attention));
+        return sketch.Add(attended, DrawMlp(sketch, $"{name}.mlp", sketch.RmsNorm($"{name}.post_attention_layernorm", attended, HiddenSize), HiddenAct, mlpBias));
+    }
+
+    private protected Value DrawMlp(Sketch sketch, string name, Value input, string activation, bool bias)
+    {
+        var gate = sketch.Activation(activation, sketch.Linear($"{name}.gate_proj", input, HiddenSize, IntermediateSize, bias));
+        var gated = sketch.Multiply(gate, sketch.Linear($"{name}.up_proj", input, HiddenSize, IntermediateSize, bias));
+        return sketch.Linear($"{name}.down_proj", gated, IntermediateSize, HiddenSize, bias);
+    }
+
+    private protected Value DrawAttention(Sketch sketch, string name, Value input, RotaryAttentionOptions options)
+    {
+        var query = sketch.Rotate(Project("q", options.Heads, normed: true));
+        var key = sketch.Rotate(Project("k", options.KeyValueHeads, normed: true));
+        var context = DrawCausal(sketch, query, key, Project("v", options.KeyValueHeads, normed: false), options);
+        return sketch.Linear($"{name}.o_proj", context, options.Heads * options.HeadDim, HiddenSize, options.OutputBias);
+
+        Value Project(string what, long heads, bool normed)
+        {
+            var projected = sketch.Linear($"{name}.{what}_proj", input, HiddenSize, heads * options.HeadDim, options.QkvBias);
+            return normed && options.HeadNormEpsilon is not null ? sketch.RmsNorm($"{name}.{what}_norm", projected, options.HeadDim) : projected;
+        }
+    }
+
+    /// <summary>See <see cref="Layers.Attention.Causal"/>.</summary>
+    private protected static Value DrawCausal(Sketch sketch, Value query, Value key, Value value, RotaryAttentionOptions options)
+    {
+        var groups = options.Heads / options.KeyValueHeads;
+        (key, value) = (sketch.Repeat(key, groups), sketch.Repeat(value, groups));
+        if (options.Softcap is not null)
+            return sketch.BoundedAttention(query, key, value, options.Heads, options.Dropout);
+        var natural = Math.Sqrt(options.HeadDim);
+        if (options.Scale is { } scale && Math.Abs(scale * natural - 1) >= 1e-12)
+            query = sketch.Run(query);
+        return sketch.Attention(query, key, value, new(options.Heads, options.Dropout) { Mask = options.Window < sketch.Shape.Length ? sketch.WindowMask : sketch.CausalMask });
+    }
+
+    internal abstract Value DrawLayer(Sketch sketch, int layer, string name, Value input);
 
     internal virtual RmsNorm CreateNorm() => new(HiddenSize, RmsNormEps);
 

@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -28,6 +29,31 @@ public sealed record DistilBertConfig : PretrainedConfig
         [ModelHead.TokenClassification] = () => new DistilBertForTokenClassification(this),
         [ModelHead.MaskedLm] = () => new DistilBertForMaskedLM(this),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        const string Embeddings = "distilbert.embeddings";
+        var sum = sketch.Add(sketch.Embedding($"{Embeddings}.word_embeddings", VocabSize, Dim), sketch.Embedding($"{Embeddings}.position_embeddings", MaxPositionEmbeddings, Dim, perRow: false));
+        var embedded = sketch.Dropout(sketch.LayerNorm($"{Embeddings}.LayerNorm", sum, Dim), Dropout);
+        var hidden = sketch.Hidden(sketch.Blocks("distilbert.transformer.layer", NLayers, embedded, (_, name, input, _) =>
+        {
+            var (query, key, value) = (Project("q_lin", input), Project("k_lin", input), Project("v_lin", input));
+            var context = sketch.Attention(query, key, value, new(NHeads, AttentionDropout) { Mask = sketch.Shape.IsMasked ? sketch.Shape.Tokens : 0 });
+            var attended = sketch.LayerNorm($"{name}.sa_layer_norm", sketch.Add(Project("out_lin", context), input), Dim);
+            var wide = sketch.Activation(Activation, sketch.Linear($"{name}.ffn.lin1", attended, Dim, HiddenDim));
+            return sketch.LayerNorm($"{name}.output_layer_norm", sketch.Add(sketch.Dropout(sketch.Linear($"{name}.ffn.lin2", wide, HiddenDim, Dim), Dropout), attended), Dim);
+
+            Value Project(string what, Value given) => sketch.Linear($"{name}.attention.{what}", given, Dim, Dim);
+        }));
+        if (head == ModelHead.MaskedLm)
+        {
+            var transformed = sketch.LayerNorm("vocab_layer_norm", sketch.Activation(Activation, sketch.Linear("vocab_transform", sketch.Kept(hidden, Dim), Dim, Dim)), Dim);
+            return sketch.Loss(sketch.Tied($"{Embeddings}.word_embeddings", transformed, VocabSize, Dim, "vocab_projector.bias"), VocabSize);
+        }
+        if (head == ModelHead.SequenceClassification)
+            hidden = sketch.Activation("relu", sketch.Linear("pre_classifier", sketch.Part(hidden, sketch.Shape.Rows * Dim), Dim, Dim));
+        return sketch.Loss(sketch.Linear("classifier", sketch.Dropout(hidden, head == ModelHead.SequenceClassification ? SeqClassifDropout : Dropout), Dim, Labels.Count), Labels.Count);
+    }
 }
 
 internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -26,6 +27,38 @@ public sealed record ElectraConfig : BertConfig
         [ModelHead.MaskedLm] = () => new ElectraForMaskedLM(this),
         [ModelHead.ReplacedTokenDetection] = () => Generator is null ? new ElectraForPreTraining(this) : new ElectraPair(this, Generator),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        var generated = head == ModelHead.ReplacedTokenDetection && Generator is { } generator ? Scaled(generator.Size).DrawGenerator(sketch, "generator", generator.SharesEmbeddings ? "electra" : "generator") : null;
+        if (head == ModelHead.MaskedLm)
+            return DrawGenerator(sketch, null, "electra");
+        var hidden = DrawEncoder(sketch, "electra.encoder", DrawWidened(sketch, "electra", "electra"));
+        if (head == ModelHead.SequenceClassification)
+            return DrawTwoLayers(sketch, hidden, "gelu");
+        if (head == ModelHead.TokenClassification)
+            return DrawClassifier(sketch, hidden, HeadDropout);
+        const string Path = "discriminator_predictions";
+        var dense = sketch.Activation(HiddenAct, sketch.Linear($"{Path}.dense", hidden, HiddenSize, HiddenSize));
+        var verdicts = sketch.Loss(sketch.Linear($"{Path}.dense_prediction", dense, HiddenSize, 1), 1);
+        return generated is null ? verdicts : sketch.Add(verdicts, generated);
+    }
+
+    /// <param name="path">Of what is the generator's own; null where it is the model.</param>
+    private Value DrawGenerator(Sketch sketch, string? path, string tables)
+    {
+        var (prefix, model) = path is null ? ("", "electra") : (path + ".", path);
+        var hidden = sketch.Kept(DrawEncoder(sketch, $"{model}.encoder", DrawWidened(sketch, tables, model)), HiddenSize);
+        var transformed = sketch.Activation("gelu", sketch.Linear($"{prefix}generator_predictions.dense", hidden, HiddenSize, EmbeddingSize));
+        var normal = sketch.LayerNorm($"{prefix}generator_predictions.LayerNorm", transformed, EmbeddingSize);
+        return sketch.Loss(sketch.Tied($"{tables}.embeddings.word_embeddings", normal, VocabSize, EmbeddingSize, $"{prefix}generator_lm_head.bias"), VocabSize);
+    }
+
+    private Value DrawWidened(Sketch sketch, string tables, string model)
+    {
+        var embedded = DrawEmbeddings(sketch, $"{tables}.embeddings", EmbeddingSize);
+        return EmbeddingSize == HiddenSize ? embedded : sketch.Linear($"{model}.embeddings_project", embedded, EmbeddingSize, HiddenSize);
+    }
 
     /// <summary>The same family at a share of its width; heads keep theirs.</summary>
     /// <exception cref="FaultException">When no whole head is left.</exception>

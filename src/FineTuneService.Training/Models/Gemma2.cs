@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -33,13 +34,23 @@ public sealed record Gemma2Config : DecoderConfig
 
     internal override RmsNorm CreateNorm() => new(HiddenSize, RmsNormEps, aroundOne: true);
 
-    internal override Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer) => new Gemma2DecoderLayer(this, Attention(layer) with
+    internal override Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer) => new Gemma2DecoderLayer(this, GemmaAttention(layer));
+
+    internal override Value DrawLayer(Sketch sketch, int layer, string name, Value input)
+    {
+        var attended = sketch.Add(input, Norm("post_attention", DrawAttention(sketch, $"{name}.self_attn", Norm("input", input), GemmaAttention(layer))));
+        return sketch.Add(attended, Norm("post_feedforward", DrawMlp(sketch, $"{name}.mlp", Norm("pre_feedforward", attended), HiddenActivation, bias: false)));
+
+        Value Norm(string which, Value given) => sketch.RmsNorm($"{name}.{which}_layernorm", given, HiddenSize);
+    }
+
+    private RotaryAttentionOptions GemmaAttention(int layer) => Attention(layer) with
     {
         QkvBias = AttentionBias,
         OutputBias = AttentionBias,
         Scale = 1 / Math.Sqrt(QueryPreAttnScalar),
         Softcap = AttnLogitSoftcapping,
-    });
+    };
 }
 
 internal sealed class Gemma2DecoderLayer : Module<Tensor, AttentionContext, Tensor>

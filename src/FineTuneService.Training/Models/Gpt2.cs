@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -39,6 +40,27 @@ public sealed record Gpt2Config : PretrainedConfig
         [ModelHead.SequenceClassification] = () => new Gpt2ForSequenceClassification(this),
         [ModelHead.TokenClassification] = () => new Gpt2ForTokenClassification(this),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        var sum = sketch.Add(sketch.Embedding("transformer.wte", VocabSize, NEmbd), sketch.Embedding("transformer.wpe", NPositions, NEmbd, perRow: false));
+        var hidden = sketch.Blocks("transformer.h", NLayer, sketch.Dropout(sum, EmbdPdrop), (_, name, input, _) =>
+        {
+            var fused = sketch.Linear($"{name}.attn.c_attn", sketch.LayerNorm($"{name}.ln_1", input, NEmbd), NEmbd, 3 * NEmbd);
+            var context = sketch.Attention(Third(fused), Third(fused), Third(fused), new(NHead, AttnPdrop) { Mask = sketch.CausalMask });
+            var attended = sketch.Add(input, sketch.Dropout(sketch.Linear($"{name}.attn.c_proj", context, NEmbd, NEmbd), ResidPdrop));
+            var wide = sketch.Activation(ActivationFunction, sketch.Linear($"{name}.mlp.c_fc", sketch.LayerNorm($"{name}.ln_2", attended, NEmbd), NEmbd, Inner));
+            return sketch.Add(attended, sketch.Dropout(sketch.Linear($"{name}.mlp.c_proj", wide, Inner, NEmbd), ResidPdrop));
+
+            Value Third(Value fused) => sketch.Part(fused, fused.Count / 3);
+        });
+        hidden = sketch.Hidden(sketch.LayerNorm("transformer.ln_f", hidden, NEmbd));
+        if (head == ModelHead.CausalLm)
+            return sketch.NextTokenLoss(hidden, NEmbd, VocabSize, states => TieWordEmbeddings ? sketch.Tied("transformer.wte", states, VocabSize, NEmbd) : sketch.Linear("lm_head", states, NEmbd, VocabSize, bias: false));
+        return head == ModelHead.SequenceClassification
+            ? sketch.Loss(sketch.Linear("score", sketch.Part(hidden, sketch.Shape.Rows * NEmbd), NEmbd, Labels.Count, bias: false), Labels.Count)
+            : sketch.Loss(sketch.Linear("classifier", sketch.Dropout(hidden, ClassifierDropout ?? 0.1), NEmbd, Labels.Count), Labels.Count);
+    }
 }
 
 internal sealed class Gpt2Attention : Module<Tensor, AttentionContext, Tensor>

@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -15,6 +16,8 @@ public sealed record LlamaConfig : DecoderConfig
 
     internal override Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer) =>
         new LlamaDecoderLayer(this, Attention(layer) with { QkvBias = AttentionBias, OutputBias = AttentionBias }, MlpBias);
+
+    internal override Value DrawLayer(Sketch sketch, int layer, string name, Value input) => DrawLlamaLayer(sketch, name, input, Attention(layer) with { QkvBias = AttentionBias, OutputBias = AttentionBias }, MlpBias);
 }
 
 internal sealed class LlamaDecoderLayer : Module<Tensor, AttentionContext, Tensor>

@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -15,4 +16,6 @@ public sealed record MistralConfig : DecoderConfig
     public override int? Window(int layer) => SlidingWindow;
 
     internal override Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer) => new LlamaDecoderLayer(this, Attention(layer));
+
+    internal override Value DrawLayer(Sketch sketch, int layer, string name, Value input) => DrawLlamaLayer(sketch, name, input, Attention(layer));
 }

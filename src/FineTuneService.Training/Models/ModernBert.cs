@@ -1,5 +1,6 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -57,6 +58,44 @@ public sealed record ModernBertConfig : PretrainedConfig
         [ModelHead.TokenClassification] = () => new ModernBertForTokenClassification(this),
         [ModelHead.MaskedLm] = () => new ModernBertForMaskedLM(this),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        var shape = sketch.Shape;
+        var embedded = sketch.Dropout(Norm("model.embeddings.norm", sketch.Embedding("model.embeddings.tok_embeddings", VocabSize, HiddenSize)), EmbeddingDropout);
+        var hidden = Norm("model.final_norm", sketch.Blocks("model.layers", NumHiddenLayers, embedded, (layer, name, input, _) =>
+        {
+            var projected = sketch.Linear($"{name}.attn.Wqkv", layer == 0 ? input : Norm($"{name}.attn_norm", input), HiddenSize, 3 * HiddenSize, AttentionBias);
+            Value query = Turn(Third()), key = Turn(Third()), value = Third();
+            var mask = shape.IsMasked ? shape.Tokens * (IsLocal(layer) ? shape.Length : 1) : IsLocal(layer) ? shape.Length * shape.Length : 0;
+            var context = sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionDropout) { Mask = mask });
+            var attended = sketch.Add(input, sketch.Dropout(sketch.Linear($"{name}.attn.Wo", context, HiddenSize, HiddenSize, AttentionBias), AttentionDropout));
+            var halves = sketch.Linear($"{name}.mlp.Wi", Norm($"{name}.mlp_norm", attended), HiddenSize, 2 * IntermediateSize, MlpBias);
+            var (wide, gate) = (sketch.Part(halves, halves.Count / 2), sketch.Part(halves, halves.Count / 2));
+            var gated = sketch.Dropout(sketch.Multiply(sketch.Activation(HiddenActivation, wide), gate), MlpDropout);
+            return sketch.Add(attended, sketch.Linear($"{name}.mlp.Wo", gated, IntermediateSize, HiddenSize, MlpBias));
+
+            Value Third() => sketch.Part(projected, projected.Count / 3);
+
+            // x · cos + turned(x) · sin, where the turned has a half whose sign is changed
+            Value Turn(Value states)
+            {
+                sketch.Keep(states.Bytes / 2);
+                return sketch.Add(sketch.Run(states), sketch.Run(sketch.Run(states)));
+            }
+        }));
+        hidden = sketch.Hidden(hidden);
+        if (head == ModelHead.SequenceClassification)
+            hidden = ClassifierPooling == "mean" ? sketch.Mean(hidden, shape.Rows * HiddenSize) : sketch.Part(hidden, shape.Rows * HiddenSize);
+        else if (head == ModelHead.MaskedLm)
+            hidden = sketch.Kept(hidden, HiddenSize);
+        var transformed = Norm("head.norm", sketch.Activation(ClassifierActivation, sketch.Linear("head.dense", hidden, HiddenSize, HiddenSize, ClassifierBias)));
+        return head == ModelHead.MaskedLm
+            ? sketch.Loss(sketch.Tied("model.embeddings.tok_embeddings", transformed, VocabSize, HiddenSize, DecoderBias ? "decoder.bias" : null), VocabSize)
+            : sketch.Loss(sketch.Linear("classifier", sketch.Dropout(transformed, ClassifierDropout), HiddenSize, Labels.Count), Labels.Count);
+
+        Value Norm(string name, Value input) => sketch.LayerNorm(name, input, HiddenSize, NormBias);
+    }
 
     public bool IsLocal(int layer) => LayerTypes is { } types ? types[layer] == Sliding : layer % GlobalAttnEveryNLayers != 0;
 

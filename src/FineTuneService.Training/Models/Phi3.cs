@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -26,6 +27,21 @@ public sealed record Phi3Config : DecoderConfig
     public override int? Window(int layer) => SlidingWindow;
 
     internal override Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer) => new Phi3DecoderLayer(this, layer);
+
+    internal override Value DrawLayer(Sketch sketch, int layer, string name, Value input)
+    {
+        var (queries, keys) = (NumAttentionHeads, KeyValueHeads);
+        var fused = sketch.Linear($"{name}.self_attn.qkv_proj", sketch.RmsNorm($"{name}.input_layernorm", input, HiddenSize), HiddenSize, (queries + 2 * keys) * HeadSize, bias: false);
+        var (query, key, value) = (sketch.Rotate(Part(queries)), sketch.Rotate(Part(keys)), Part(keys));
+        var context = sketch.Linear($"{name}.self_attn.o_proj", DrawCausal(sketch, query, key, value, Attention(layer)), queries * HeadSize, HiddenSize, bias: false);
+        var attended = sketch.Add(input, sketch.Dropout(context, ResidPdrop));
+        var halves = sketch.Linear($"{name}.mlp.gate_up_proj", sketch.RmsNorm($"{name}.post_attention_layernorm", attended, HiddenSize), HiddenSize, 2 * IntermediateSize, bias: false);
+        var (gate, up) = (sketch.Part(halves, halves.Count / 2), sketch.Part(halves, halves.Count / 2));
+        var gated = sketch.Multiply(sketch.Activation(HiddenAct, gate), up);
+        return sketch.Add(attended, sketch.Dropout(sketch.Linear($"{name}.mlp.down_proj", gated, IntermediateSize, HiddenSize, bias: false), ResidPdrop));
+
+        Value Part(int heads) => sketch.Part(fused, sketch.Shape.Tokens * heads * HeadSize);
+    }
 }
 
 internal sealed class Phi3Attention : Module<Tensor, AttentionContext, Tensor>

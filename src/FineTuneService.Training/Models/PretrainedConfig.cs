@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Models;
@@ -71,6 +72,9 @@ public abstract record PretrainedConfig
     /// <summary>The heads that the family has here, each with the way to make such a model.</summary>
     [JsonIgnore]
     public abstract IReadOnlyDictionary<ModelHead, Func<PretrainedModel>> Heads { get; }
+
+    /// <summary>A forward pass of the model with this head, and its loss, without numbers: the layers in the order in which it calls them, for what they need of memory.</summary>
+    internal abstract Value Draw(Sketch sketch, ModelHead head);
 
     /// <exception cref="FaultException">When the family has no such head.</exception>
     public PretrainedModel Create(ModelHead head) => Heads.TryGetValue(head, out var create) ? create() : throw new FaultException([NoHead(ModelType, head, Heads.Keys)]);

@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -20,4 +21,6 @@ public sealed record Qwen2Config : DecoderConfig
 
     internal override Module<Tensor, AttentionContext, Tensor> CreateLayer(int layer) =>
         new LlamaDecoderLayer(this, Attention(layer) with { QkvBias = true });
+
+    internal override Value DrawLayer(Sketch sketch, int layer, string name, Value input) => DrawLlamaLayer(sketch, name, input, Attention(layer) with { QkvBias = true });
 }

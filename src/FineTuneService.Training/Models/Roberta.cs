@@ -1,3 +1,4 @@
+using FineTuneService.Training.Memory;
 using FineTuneService.Training.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -19,6 +20,20 @@ public sealed record RobertaConfig : BertConfig
         [ModelHead.TokenClassification] = () => new RobertaForTokenClassification(this),
         [ModelHead.MaskedLm] = () => new RobertaForMaskedLM(this),
     };
+
+    internal override Value Draw(Sketch sketch, ModelHead head)
+    {
+        var hidden = DrawEncoder(sketch, "roberta.encoder", DrawEmbeddings(sketch, "roberta.embeddings", HiddenSize));
+        if (head == ModelHead.TokenClassification)
+            return DrawClassifier(sketch, hidden, HeadDropout);
+        if (head == ModelHead.MaskedLm)
+        {
+            var transformed = sketch.Activation("gelu", sketch.Linear("lm_head.dense", sketch.Kept(hidden, HiddenSize), HiddenSize, HiddenSize));
+            return sketch.Loss(sketch.Tied("roberta.embeddings.word_embeddings", sketch.LayerNorm("lm_head.layer_norm", transformed, HiddenSize), VocabSize, HiddenSize, "lm_head.bias"), VocabSize);
+        }
+        return DrawTwoLayers(sketch, hidden, "tanh");
+    }
+
 }
 
 internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace FineTuneService.Training.Native;
@@ -20,6 +21,8 @@ public static partial class HostMemory
     private static long CollectedAt { get; set; }
 
     private static int Collections { get; set; }
+
+    private static long Peak { get; set; }
 
     // glibc's manual, "Memory Allocation Tunables".
     private const string Settings = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4000000000:glibc.malloc.top_pad=67108864";
@@ -65,14 +68,28 @@ public static partial class HostMemory
         GC.WaitForPendingFinalizers();
     }
 
+    /// <summary>
+    /// The most memory of its own that this process was seen with, files that it reads not counted. What a step has needed stays with the allocator after it, so that a look between two steps,
+    /// and one before something is given back, sees nearly all.
+    /// </summary>
+    public static long PeakBytes()
+    {
+        var pages = File.ReadAllText("/proc/self/statm").Split(' ');
+        var own = (long.Parse(pages[1], CultureInfo.InvariantCulture) - long.Parse(pages[2], CultureInfo.InvariantCulture)) * Environment.SystemPageSize;
+        return Peak = Math.Max(Peak, own);
+    }
+
     /// <summary>Returns what is free to the system, where that is more than so many bytes: after a phase that needed more than what follows.</summary>
     public static void GiveBack(long above = 0)
     {
-        if (above == 0 || Environment.WorkingSet - BytesInUse() > above)
-            _ = Trim(0);
+        if (above != 0 && Environment.WorkingSet - BytesInUse() <= above)
+            return;
+        PeakBytes();
+        _ = Trim(0);
     }
 
-    private static long BytesInUse()
+    /// <summary>What was asked for and not freed, whether it was written to or not.</summary>
+    public static long BytesInUse()
     {
         var statistics = Statistics();
         return (long)(statistics.InUse + statistics.Mapped);

@@ -10,7 +10,7 @@ namespace FineTuneService.Training.Optimization;
 public sealed class AdamW8bit : Optimizer
 {
     private const string Codes = "_codes", Magnitudes = "_absmax";
-    private const long Smallest = 4096;
+    internal const long Smallest = 4096;
 
     private readonly AdamWRule _rule;
     private readonly HashSet<string> _tables;

@@ -5,9 +5,15 @@ using FineTuneService.Training.Models.Layers;
 namespace FineTuneService.Training.Optimization;
 
 /// <summary>Where in a model a parameter lies, by its name: in the embeddings, in one of the blocks, or above them.</summary>
-public sealed class ParameterDepths(PretrainedModel model)
+public sealed class ParameterDepths
 {
-    private readonly (string Path, int Count)[] _lists = [.. model.named_modules().Where(entry => entry.module is ICheckpointable).Select(entry => ($"{entry.name}.", entry.module.children().Count()))];
+    private readonly (string Path, int Count)[] _lists;
+
+    public ParameterDepths(PretrainedModel model)
+        : this(model.named_modules().Where(entry => entry.module is ICheckpointable).Select(entry => ($"{entry.name}.", entry.module.children().Count()))) { }
+
+    /// <param name="lists">The lists of blocks: each one's path, with its full stop, and how many it has.</param>
+    internal ParameterDepths(IEnumerable<(string Path, int Count)> lists) => _lists = [.. lists];
 
     /// <summary>Blocks of the model; of a pair of models, those of the deeper one.</summary>
     public int Blocks => _lists.Length == 0 ? 0 : _lists.Max(list => list.Count);

@@ -14,7 +14,7 @@ namespace FineTuneService.Training.Tasks;
 public readonly record struct NextTokens(Tensor Losses, Tensor Hits)
 {
     /// <summary>Logits at a time: 64 MB of fp32.</summary>
-    private const long Elements = 1 << 24;
+    internal const long Elements = 1 << 24;
 
     /// <param name="elements">Logits at a time.</param>
     /// <param name="smoothing">See <see cref="LanguageModelLoss.Each"/>.</param>

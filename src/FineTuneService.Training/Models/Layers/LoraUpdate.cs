@@ -44,6 +44,7 @@ public sealed class LoraUpdate
         if (!dora)
             return;
         _magnitude = new(1, layer.OutFeatures, device);
+        using var scope = NewDisposeScope(); // The norm's matrices would add up over the layers.
         _magnitude.weight.copy_(Norm());
     }
 

@@ -1,0 +1,178 @@
+using FineTuneService.Contracts;
+using FineTuneService.Training.Methods;
+using FineTuneService.Training.Models;
+using FineTuneService.Training.Tasks;
+
+namespace FineTuneService.Training.Memory;
+
+/// <summary>Goes through the moments of a run's life, see <see cref="Trainer"/>, <see cref="Checkpoints.Checkpoint"/> and <see cref="Checkpoints.ExportVerification"/>.</summary>
+internal sealed class MemoryForecaster
+{
+    public const string TrainingStep = "training_step", OptimizerStep = "optimizer_step", Evaluation = "evaluation";
+
+    private readonly JobSpec _spec;
+    private readonly PretrainedConfig _config;
+    private readonly ModelHead _head;
+    private readonly ParameterPlan _plan;
+    private readonly Workload _workload;
+    private readonly int _width;
+
+    public MemoryForecaster(JobSpec spec, PretrainedConfig config, Workload workload)
+    {
+        var task = (TrainingTaskConfig)spec.Task;
+        (_spec, _workload, _head) = (spec, workload, task.Head);
+        _width = spec.Training.MixedPrecision == MixedPrecision.No ? 4 : 2;
+        if (config is ElectraConfig electra && task is ReplacedTokenDetectionConfig { Generator: var generator })
+            config = electra with { Generator = new(generator.Size, generator.ShareEmbeddings) };
+        if (workload.Labels is { } labels)
+            config = config with { LabelsById = Enumerable.Range(0, labels).ToDictionary(label => $"{label}", label => $"LABEL_{label}") };
+        if (!config.Heads.ContainsKey(_head))
+            throw new FaultException([PretrainedConfig.NoHead(config.ModelType, _head, config.Heads.Keys)]);
+        _config = config;
+        _plan = new(spec.Method ?? new FullFineTuningConfig(), config, _head, workload.IsStored ?? (_ => config.Head == _head));
+        Draw(new Meter(), TrainingShape, _ => { }, records: false);
+        _plan.Decide();
+        Draw(new Meter(), TrainingShape, _ => { }, records: false);
+    }
+
+    public IReadOnlyCollection<ParameterSlot> Slots => _plan.Slots;
+
+    private TrainingArguments Training => _spec.Training;
+
+    private long MaxLength => Training.MaxLength.Value ?? Math.Min(SpecResolver.UsualMaxLength, _config.MaxLength);
+
+    /// <summary>Whether <see cref="MasterWeights"/> has a parameter in fp32.</summary>
+    private bool HasMaster(ParameterSlot slot) => _width != 4 && !slot.IsQuantized && (slot.IsTrained || _spec.Method is null or FullFineTuningConfig);
+
+    private PassShape TrainingShape => new(Pass.Training, RowsOf(Math.Min(_workload.MicroBatchSize ?? Training.PerDeviceTrainBatchSize.Resolved, _workload.TrainRows)), Math.Min(_workload.LongestRow ?? MaxLength, MaxLength), _width)
+    {
+        Drops = _spec.Task is not DpoConfig,
+        IsMasked = _workload.IsMasked,
+        GradientCheckpointing = Training.GradientCheckpointing,
+        KeptShare = KeptShare,
+        LabelSmoothing = Training.LabelSmoothingFactor,
+    };
+
+    private PassShape EvaluationShape => new(Pass.Evaluation, RowsOf(Math.Min(Training.PerDeviceEvalBatchSize, _workload.EvaluatedRows ?? long.MaxValue)), Math.Min(_workload.LongestEvaluated ?? MaxLength, MaxLength), _width)
+    {
+        IsMasked = _workload.IsMasked,
+        KeptShare = KeptShare,
+    };
+
+    private PassShape VerificationShape => new(Pass.Verification, RowsOf(1), Math.Min(_workload.FirstRow ?? _workload.LongestRow ?? MaxLength, MaxLength), _width) { KeptShare = KeptShare };
+
+    private double KeptShare => _spec.Task switch
+    {
+        MaskedLanguageModelConfig masked => masked.MlmProbability,
+        ReplacedTokenDetectionConfig replaced => replaced.MlmProbability,
+        _ => 1,
+    };
+
+    public MemoryForecast Forecast()
+    {
+        var frozen = Sum(slot => HasMaster(slot) || slot.IsTrained ? 0 : slot.IsQuantized ? slot.PackedBytes(_plan.DoubleQuant) : _width * slot.Count);
+        var trained = Sum(slot => HasMaster(slot) || slot.IsTrained ? 4 * slot.Count : 0);
+        var copies = Sum(slot => HasMaster(slot) ? _width * slot.Count : 0);
+        var gradients = Sum(slot => slot.IsTrained ? 4 * slot.Count : 0);
+        var state = Sum(slot => slot.IsTrained ? slot.StateBytes(Training) : 0);
+        var average = Training.EmaDecay is null ? 0 : gradients;
+        var standing = frozen + trained + copies + state + average;
+        var (step, activations, logits) = Step(gradients);
+        var evaluates = Training.EvalStrategy != IntervalStrategy.No || Training.EvalOnStart || _spec.Dataset.Test is not null;
+        return new()
+        {
+            Parameters = Sum(slot => slot.Count),
+            TrainableParameters = gradients / 4,
+            FrozenWeightBytes = frozen,
+            TrainedWeightBytes = trained,
+            WeightCopyBytes = copies,
+            GradientBytes = gradients,
+            OptimizerStateBytes = state,
+            WeightAverageBytes = average,
+            ActivationBytes = activations,
+            LogitBytes = logits,
+            ProcessBytes = MemoryForecast.UsualProcess,
+            Moments =
+            [
+                new("load", Load(frozen + trained + copies)),
+                new(TrainingStep, standing + step),
+                new(OptimizerStep, standing + gradients + Slots.Where(slot => slot.IsTrained).Max(slot => slot.UpdateBytes(Training))),
+                .. evaluates ? [new(Evaluation, standing + Evaluate())] : Array.Empty<MemoryMoment>(),
+                new("checkpoint", standing + Checkpoint()),
+            ],
+        };
+    }
+
+    /// <summary>A model comes to be in fp32; <see cref="MasterWeights"/> are copied from it before it is shortened.</summary>
+    private long Load(long loaded)
+    {
+        var full = Sum(slot => slot.IsQuantized ? slot.PackedBytes(_plan.DoubleQuant) : 4 * slot.Count);
+        var masters = Sum(slot => HasMaster(slot) ? 4 * slot.Count : 0);
+        return Math.Max(full + masters, loaded);
+    }
+
+    /// <returns>The most that a training step holds, gradients included; and what is held at the end of the model, and more at the end of the loss.</returns>
+    private (long Peak, long ActivationBytes, long Logits) Step(long gradients)
+    {
+        var meter = new Meter();
+        var there = new HashSet<ParameterSlot>();
+        var isSecond = Training.GradientAccumulationSteps > 1 || _workload.MicroBatchSize is not null;
+        if (isSecond)
+            meter.Grow(gradients);
+        var before = meter.Live;
+        if (isSecond && _width == 4)
+            there.UnionWith(Slots); // added to what is there
+        long hidden = 0, loss = 0;
+        Draw(meter, TrainingShape, AddGradient, records: true, () => hidden = meter.Live - before, () => loss = meter.Live - before, _width == 4 ? null : () => meter.Grow(isSecond ? 0 : gradients));
+        return (meter.Peak, hidden, loss - hidden);
+
+        void AddGradient(ParameterSlot slot)
+        {
+            if (there.Add(slot))
+                meter.Grow(_width * slot.Count);
+            else
+                meter.Touch(_width * slot.Count);
+        }
+    }
+
+    private long Evaluate()
+    {
+        var meter = new Meter();
+        Draw(meter, EvaluationShape, _ => { }, records: false);
+        return meter.Peak;
+    }
+
+    /// <summary>Logits before, and after the files were read; then, where it is small enough, those of a second model.</summary>
+    private long Checkpoint()
+    {
+        const long LargestSecondModel = 1L << 30;
+        var meter = new Meter();
+        var tape = new Tape(meter, _ => { }, records: false);
+        var sketch = new Sketch(VerificationShape, _plan).On(tape);
+        for (var time = 0; time < 2; time++)
+            _config.Draw(sketch, _head);
+        var logits = _config.Draw(sketch, _head); // A distance takes two tensors of this size.
+        if (_config.StoredType != TorchSharp.torch.ScalarType.Float32 && _spec.Method is null or FullFineTuningConfig)
+            meter.Grow(Sum(slot => 2 * slot.Count)); // rounded
+        if (Sum(slot => _width * slot.Count) > LargestSecondModel || Slots.Any(slot => slot.IsQuantized))
+            return meter.Peak;
+        meter.Grow(Sum(slot => 4 * slot.Count));
+        meter.Grow(2 * logits.Bytes);
+        return meter.Peak;
+    }
+
+    private void Draw(Meter meter, PassShape shape, Action<ParameterSlot> addGradient, bool records, Action? atHead = null, Action? atLoss = null, Action? atEnd = null)
+    {
+        var tape = new Tape(meter, addGradient, records);
+        var loss = _config.Draw(new Sketch(shape, _plan) { AtHead = atHead }.On(tape), _head);
+        atLoss?.Invoke();
+        if (records)
+            tape.Backward(loss);
+        atEnd?.Invoke();
+        tape.Close();
+    }
+
+    private long RowsOf(long rows) => Workload.RowsOf(_spec.Task, rows);
+
+    private long Sum(Func<ParameterSlot, long> bytes) => Slots.Sum(bytes);
+}
