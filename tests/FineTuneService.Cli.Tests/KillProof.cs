@@ -24,7 +24,7 @@ public sealed class KillProof
         { "text-classification", "tiny-bert-en", Sst2, "full", """{"train_sampling_strategy": "group_by_length", "label_smoothing_factor": 0.1, "neftune_noise_alpha": 5, "gradient_accumulation_steps": 2}""" },
         { "text-classification", "tiny-bert-en", Sst2, """{"type": "full", "freeze": {"layers": 1, "embeddings": true}}""", """{"layerwise_lr_decay": 0.8}""" },
         { "text-classification", "tiny-bert-en", Sst2, "full", """{"mixed_precision": "bf16", "gradient_checkpointing": true, "save_total_limit": 1}""" },
-        { "text-classification", "tiny-bert-en", Sst2, "full", """{"devices": 2}""" },
+        { "text-classification", "tiny-bert-en", Sst2, "full", """{"optim": "adamw_8bit", "mixed_precision": "bf16", "lr_scheduler_type": "polynomial"}""" },
         { "token-classification", "tiny-bert-en", Entities, "full", """{"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 0.5}}""" },
         { "masked-lm", "tiny-bert-en", Sst2, "full", """{"gradient_accumulation_steps": 2}""" },
         { "causal-lm", "tiny-llama-en", Shakespeare, "full", """{"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 2}}""" },
