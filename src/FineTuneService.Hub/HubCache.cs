@@ -77,10 +77,11 @@ internal sealed class HubCache(string root)
     }
 
     /// <summary>The snapshot, if nothing that a model needs is missing; null otherwise.</summary>
-    public HubSnapshot? Whole(string id, string commit)
+    /// <param name="withWeights">False: of a model that is trained from its config on.</param>
+    public HubSnapshot? Whole(string id, string commit, bool withWeights = true)
     {
         var path = Snapshot(id, commit);
-        return IsWhole(path) ? new(id, commit, path) : null;
+        return IsWhole(path, withWeights) ? new(id, commit, path) : null;
     }
 
     /// <summary>Every whole snapshot, by name and commit.</summary>
@@ -93,11 +94,13 @@ internal sealed class HubCache(string root)
         orderby id, snapshot.Name
         select new HubSnapshot(id, snapshot.Name, snapshot.FullName);
 
-    private static bool IsWhole(string snapshot)
+    private static bool IsWhole(string snapshot, bool withWeights = true)
     {
         bool Has(string name) => new FileInfo(Path.Combine(snapshot, name)) is { Exists: true } file && file.ResolveLinkTarget(true)?.Exists != false;
         if (!Has("config.json") && !Has(ModelFiles.AdapterConfig))
             return false;
+        if (!withWeights)
+            return true;
         if (Has(ModelFiles.SingleWeights) || Has(ModelFiles.AdapterWeights) || !Has(ModelFiles.WeightsIndex))
             return Has(ModelFiles.SingleWeights) || Has(ModelFiles.AdapterWeights);
         try

@@ -53,26 +53,26 @@ public sealed class ModelHub : IDisposable
     public async Task<HubSnapshot> Fetch(HubModel model, DownloadProgress progress, CancellationToken cancel, bool withWeights = true)
     {
         if (_settings.Offline)
-            return CachedOnly(model);
+            return CachedOnly(model, withWeights);
         try
         {
             var (listing, _, weights) = await Open(model, progress, cancel, withWeights);
             await ForEach(weights, (file, token) => FetchAndLink(listing, file, progress, token), cancel);
             return new(model.Id, listing.Commit, _cache.Snapshot(model.Id, listing.Commit));
         }
-        catch (HubUnreachableException) when (Kept(model) is not null)
+        catch (HubUnreachableException) when (Kept(model, withWeights) is not null)
         {
-            return Kept(model)!;
+            return Kept(model, withWeights)!;
         }
     }
 
     public void Dispose() => _client.Dispose();
 
     /// <summary>A commit does not change: whole in the cache, it needs no hub.</summary>
-    private HubSnapshot? Kept(HubModel model) => HubModel.IsCommit(model.Revision) ? _cache.Whole(model.Id, model.Revision) : null;
+    private HubSnapshot? Kept(HubModel model, bool withWeights = true) => HubModel.IsCommit(model.Revision) ? _cache.Whole(model.Id, model.Revision, withWeights) : null;
 
-    private HubSnapshot CachedOnly(HubModel model) =>
-        _cache.CommitOf(model) is { } commit && _cache.Whole(model.Id, commit) is { } whole ? whole : throw HubRefusal.Offline(model);
+    private HubSnapshot CachedOnly(HubModel model, bool withWeights = true) =>
+        _cache.CommitOf(model) is { } commit && _cache.Whole(model.Id, commit, withWeights) is { } whole ? whole : throw HubRefusal.Offline(model);
 
     /// <summary>Resolves the revision and brings in what describes the model; the weights are then known by name and size.</summary>
     private async Task<(HubListing Listing, IReadOnlyList<HubFile> Descriptions, IReadOnlyList<HubFile> Weights)> Open(HubModel model, DownloadProgress progress, CancellationToken cancel, bool withWeights = true)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using FineTuneService.Contracts;
 using Microsoft.AspNetCore.Http;
 
 namespace FineTuneService.Hub.Tests;
@@ -73,6 +74,8 @@ public sealed class DownloadTests : HubTest
         Assert.False(File.Exists(Blob("model.safetensors")));
         Assert.DoesNotContain(Server.Requests, request => request.Cdn);
         Assert.Equal(progress.Total, progress.Done);
+        Assert.Equal(snapshot, await Hub(offline: true).Fetch(Model(Commit), new(), Cancel, withWeights: false)); // It is all there, and a model with weights is not.
+        await Assert.ThrowsAsync<FaultException>(() => Hub(offline: true).Fetch(Model(Commit), new(), Cancel));
     }
 
     [Fact]
