@@ -141,7 +141,6 @@ public sealed class Trainer(TrainerParts parts)
             foreach (var callback in parts.Callbacks)
                 callback.OnStepEnd(_state, _control);
             HostMemory.Collect();
-            HostMemory.PeakBytes();
             parts.Heartbeat.Beat();
         }
         throw new UnreachableException();

@@ -1,4 +1,3 @@
-using System.Globalization;
 using FineTuneService.Training.Native;
 
 namespace FineTuneService.Bench;
@@ -9,7 +8,7 @@ namespace FineTuneService.Bench;
 /// </summary>
 internal sealed class MemorySampler : IDisposable
 {
-    private readonly long _inUse = HostMemory.BytesInUse(), _resident = Resident();
+    private readonly long _inUse = HostMemory.BytesInUse(), _own = HostMemory.OwnBytes();
     private readonly Thread _thread;
     private readonly List<(string Name, long Bytes)> _peaks = [];
     private readonly Lock _lock = new();
@@ -58,17 +57,11 @@ internal sealed class MemorySampler : IDisposable
     {
         while (!_stops)
         {
-            var now = Math.Min(HostMemory.BytesInUse() - _inUse, Resident() - _resident);
+            var now = Math.Min(HostMemory.BytesInUse() - _inUse, HostMemory.OwnBytes() - _own);
             lock (_lock)
                 _peak = Math.Max(_peak, now);
             Samples++;
             Thread.Sleep(TimeSpan.FromMicroseconds(100));
         }
-    }
-
-    private static long Resident()
-    {
-        var pages = File.ReadAllText("/proc/self/statm").Split(' ');
-        return (long.Parse(pages[1], CultureInfo.InvariantCulture) - long.Parse(pages[2], CultureInfo.InvariantCulture)) * Environment.SystemPageSize;
     }
 }

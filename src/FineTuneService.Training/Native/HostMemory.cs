@@ -69,14 +69,15 @@ public static partial class HostMemory
     }
 
     /// <summary>
-    /// The most memory of its own that this process was seen with, files that it reads not counted. What a step has needed stays with the allocator after it, so that a look between two steps,
-    /// and one before something is given back, sees nearly all.
+    /// The most memory of its own that this process was seen with. What a step has needed stays with the allocator after it, so that a look now and then, and one before something is given back, sees nearly all.
     /// </summary>
-    public static long PeakBytes()
+    public static long PeakBytes() => Peak = Math.Max(Peak, OwnBytes());
+
+    /// <summary>What is resident, files that it reads not counted.</summary>
+    public static long OwnBytes()
     {
         var pages = File.ReadAllText("/proc/self/statm").Split(' ');
-        var own = (long.Parse(pages[1], CultureInfo.InvariantCulture) - long.Parse(pages[2], CultureInfo.InvariantCulture)) * Environment.SystemPageSize;
-        return Peak = Math.Max(Peak, own);
+        return (long.Parse(pages[1], CultureInfo.InvariantCulture) - long.Parse(pages[2], CultureInfo.InvariantCulture)) * Environment.SystemPageSize;
     }
 
     /// <summary>Returns what is free to the system, where that is more than so many bytes: after a phase that needed more than what follows.</summary>
