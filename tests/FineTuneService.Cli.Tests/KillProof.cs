@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Tests;
@@ -87,8 +88,8 @@ public sealed class KillProof
     private static SampleRun Run(string task, string model, string data, string method, string training)
     {
         var arguments = JsonSerializer.SerializeToNode(Usual, SnakeCaseJson.Options)!.AsObject();
-        foreach (var (name, value) in JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(training)!)
-            arguments[name] = System.Text.Json.Nodes.JsonNode.Parse(value.GetRawText());
+        foreach (var (name, value) in JsonNode.Parse(training)!.AsObject())
+            arguments[name] = value!.DeepClone();
         var run = new SampleRun(new
         {
             BaseModel = model == "tiny-llama" ? Path.Combine(AppContext.BaseDirectory, model) : Path.Combine(Finetune.Samples, "models", model),
