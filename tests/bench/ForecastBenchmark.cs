@@ -6,7 +6,6 @@ using FineTuneService.Training;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Native;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Bench;

@@ -7,7 +7,6 @@ using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Native;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Bench;

@@ -2,9 +2,7 @@ using System.Diagnostics;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
-using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Bench;

@@ -15,14 +15,13 @@ internal sealed partial class Sketch
 {
     private long Scores(long heads) => shape.Rows * heads * shape.Length * shape.Length;
 
-    /// <summary>
-    /// <c>scaled_dot_product_attention</c> on a CPU: the fused kernel, which keeps no scores; with dropout, or where a bias has a gradient, its definition step by step (libtorch's <c>attention.cpp</c>).
-    /// </summary>
+    /// <summary>The fused kernel, which keeps no scores; with dropout, or where a bias has a gradient, step by step.</summary>
     public Value Attention(Value query, Value key, Value value, AttentionSketch attention)
     {
-        var drops = shape.Drops && attention.Dropout > 0;
-        if (drops || attention.Bias is { NeedsGradient: true })
-            return Join(Stepwise(query, key, value, attention, drops));
+        if (shape.Drops && attention.Dropout > 0)
+            return Join(WithDropout(query, key, value, attention));
+        if (attention.Bias is { NeedsGradient: true })
+            return Join(WithBias(query, key, value, attention.Bias, attention.Heads));
         var inputs = attention.Bias is null ? new[] { query, key, value } : [query, key, value, attention.Bias];
         return _tape.Run(query.Count, query.Width, inputs, new()
         {
@@ -32,7 +31,22 @@ internal sealed partial class Sketch
         });
     }
 
-    private Value Stepwise(Value query, Value key, Value value, AttentionSketch attention, bool drops)
+    /// <summary>See <see cref="Models.Layers.Attention.ScaledDotProduct"/>.</summary>
+    private Value WithDropout(Value query, Value key, Value value, AttentionSketch attention) => _tape.Scope(() =>
+    {
+        var count = Scores(attention.Heads);
+        var (left, right, last) = (Run(Run(query)), Run(key), Run(value)); // copied for the product, since heads lie apart
+        var scores = _tape.Run(count, query.Width, [left, right], new() { Saves = [left, right] });
+        if (attention.Bias is { } bias)
+            scores = Add(scores, bias);
+        else if (attention.Mask > 0)
+            scores = _tape.Run(count, query.Width, [scores], new() { IsView = true, Keeps = attention.Mask });
+        var weights = Dropout(_tape.Run(count, query.Width, [scores], new() { SavesResult = true }), attention.Dropout);
+        return _tape.Run(query.Count, query.Width, [weights, last], new() { Saves = [weights, last] });
+    });
+
+    /// <summary>The definition of <c>scaled_dot_product_attention</c>, step by step (libtorch's <c>attention.cpp</c>), in fp32.</summary>
+    private Value WithBias(Value query, Value key, Value value, Value bias, long heads)
     {
         var inner = new List<Value>();
         var scaledQuery = Inner(Run(Exact(query)));
@@ -41,16 +55,13 @@ internal sealed partial class Sketch
         last = Inner(Run(last));
         _tape.Drop(scaledQuery);
         _tape.Drop(scaledKey);
-        var count = Scores(attention.Heads);
-        var scores = Inner(_tape.Run(count, sizeof(float), [left, right], new() { Saves = [left, right], Scratch = attention.Mask * sizeof(float) }));
-        if (attention.Bias is { } bias)
-            scores = Inner(_tape.Run(count, sizeof(float), [scores, bias], new() { IsView = true, PassesGradient = true }));
+        var count = Scores(heads);
+        var scores = Inner(_tape.Run(count, sizeof(float), [left, right], new() { Saves = [left, right] }));
+        scores = Inner(_tape.Run(count, sizeof(float), [scores, bias], new() { IsView = true, PassesGradient = true }));
         var soft = Inner(_tape.Run(count, sizeof(float), [scores], new() { SavesResult = true }));
         var weights = Inner(_tape.Run(count, sizeof(float), [soft], new() { Scratch = count })); // where a row sees nothing: 0
         _tape.Drop(scores);
         _tape.Drop(soft);
-        if (drops)
-            weights = Inner(Dropout(weights, attention.Dropout));
         var product = _tape.Run(query.Count, sizeof(float), [weights, last], new() { Saves = [weights, last] });
         var result = query.Width == sizeof(float) ? product : _tape.Run(query.Count, query.Width, [Inner(product)], Tape.Plain);
         foreach (var used in inner)

@@ -116,7 +116,7 @@ internal sealed class BertEmbeddings : Module<ModelInputs, Tensor>
         var positions = arange(inputs.InputIds.size(1), dtype: ScalarType.Int64, device: inputs.InputIds.device);
         var types = inputs.TokenTypeIds ?? zeros_like(inputs.InputIds);
         var sum = word_embeddings.call(inputs.InputIds) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden]
-        return functional.dropout(LayerNorm.call(sum), _dropout, training);
+        return FastDropout.Of(LayerNorm.call(sum), _dropout, training);
     }
 }
 
@@ -153,7 +153,7 @@ internal sealed class BertOutput : Module<Tensor, Tensor, Tensor>
     }
 
     public override Tensor forward(Tensor hidden, Tensor residual) =>
-        LayerNorm.call(functional.dropout(dense.call(hidden), _dropout, training) + residual);
+        LayerNorm.call(FastDropout.Of(dense.call(hidden), _dropout, training) + residual);
 }
 
 internal sealed class BertAttention : Module<Tensor, Tensor?, Tensor>
@@ -280,7 +280,7 @@ public sealed class BertForSequenceClassification : PretrainedModel
 
     public override bool IsNewForTask(string key) => base.IsNewForTask(key) || key.StartsWith(PoolerPrefix, StringComparison.Ordinal);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(bert.Pooled(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(bert.Pooled(inputs), _dropout, training));
 }
 
 public sealed class BertForTokenClassification : PretrainedModel
@@ -299,7 +299,7 @@ public sealed class BertForTokenClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(bert);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(bert.call(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(bert.call(inputs), _dropout, training));
 }
 
 /// <summary>Projection, activation, norm: <c>[batch, seq, hidden]</c> before the vocabulary.</summary>

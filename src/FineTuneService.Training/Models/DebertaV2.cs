@@ -151,7 +151,7 @@ internal sealed class DebertaV2Embeddings : Module<ModelInputs, Tensor>
         if (token_type_embeddings is not null)
             sum += token_type_embeddings.call(inputs.TokenTypeIds ?? zeros_like(inputs.InputIds));
         var normal = LayerNorm.call(sum);
-        return functional.dropout(inputs.AttentionMask is { } mask ? normal * mask.unsqueeze(-1) : normal, _dropout, training);
+        return FastDropout.Of(inputs.AttentionMask is { } mask ? normal * mask.unsqueeze(-1) : normal, _dropout, training);
     }
 }
 
@@ -190,14 +190,14 @@ internal sealed class DisentangledSelfAttention : Module<Tensor, DebertaV2View, 
         var bias = view.Positions is null ? null : RelativeScores(query, key * scale, view);
         if (view.Mask is { } mask)
             bias = (bias ?? zeros([], query.dtype, query.device)).masked_fill(mask.logical_not(), finfo(query.dtype).min);
-        var context = functional.scaled_dot_product_attention(query, key, value, bias, training ? _config.AttentionProbsDropoutProb : 0);
+        var context = Attention.ScaledDotProduct(query, key, value, bias, training ? _config.AttentionProbsDropoutProb : 0);
         return context.transpose(1, 2).flatten(2);
     }
 
     /// <summary>Content to position and position to content, <c>[batch, heads, seq, seq]</c>, divided by √head as the kernel divides contents.</summary>
     private Tensor RelativeScores(Tensor query, Tensor key, DebertaV2View view)
     {
-        var embeddings = functional.dropout(view.Embeddings!, _config.HiddenDropoutProb, training).unsqueeze(0); // [1, 2 · span, hidden]
+        var embeddings = FastDropout.Of(view.Embeddings!, _config.HiddenDropoutProb, training).unsqueeze(0); // [1, 2 · span, hidden]
         var (span, seq) = (_config.Span, query.size(2));
         var scores = zeros([], query.dtype, query.device);
         if (_contentToPosition)
@@ -328,7 +328,7 @@ internal sealed class ContextPooler : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden) => _activation(dense.call(functional.dropout(hidden.select(1, 0), _dropout, training)));
+    public override Tensor forward(Tensor hidden) => _activation(dense.call(FastDropout.Of(hidden.select(1, 0), _dropout, training)));
 }
 
 public sealed class DebertaV2ForSequenceClassification : PretrainedModel
@@ -347,7 +347,7 @@ public sealed class DebertaV2ForSequenceClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(deberta);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(pooler.call(deberta.call(inputs)), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(pooler.call(deberta.call(inputs)), _dropout, training));
 }
 
 public sealed class DebertaV2ForTokenClassification : PretrainedModel
@@ -365,7 +365,7 @@ public sealed class DebertaV2ForTokenClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(deberta);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(deberta.call(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(deberta.call(inputs), _dropout, training));
 }
 
 public sealed class DebertaV2ForMaskedLM : PretrainedModel

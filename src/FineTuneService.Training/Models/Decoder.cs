@@ -268,5 +268,5 @@ public sealed class DecoderForTokenClassification : PretrainedModel
     public override string BaseModelPrefix => nameof(model);
 
     public override Tensor forward(ModelInputs inputs) =>
-        score.call(functional.dropout(model.call(inputs), _config.ClassifierDropout ?? 0.1, training));
+        score.call(FastDropout.Of(model.call(inputs), _config.ClassifierDropout ?? 0.1, training));
 }

@@ -75,7 +75,7 @@ internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>
     public override Tensor forward(Tensor ids)
     {
         var positions = arange(ids.size(1), dtype: ScalarType.Int64, device: ids.device);
-        return functional.dropout(LayerNorm.call(word_embeddings.call(ids) + position_embeddings.call(positions)), _dropout, training);
+        return FastDropout.Of(LayerNorm.call(word_embeddings.call(ids) + position_embeddings.call(positions)), _dropout, training);
     }
 }
 
@@ -109,7 +109,7 @@ internal sealed class DistilBertFeedForward : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden) => functional.dropout(lin2.call(_activation(lin1.call(hidden))), _dropout, training);
+    public override Tensor forward(Tensor hidden) => FastDropout.Of(lin2.call(_activation(lin1.call(hidden))), _dropout, training);
 }
 
 internal sealed class DistilBertBlock : Module<Tensor, Tensor?, Tensor>
@@ -186,7 +186,7 @@ public sealed class DistilBertForSequenceClassification : PretrainedModel
     public override Tensor forward(ModelInputs inputs)
     {
         var first = functional.relu(pre_classifier.call(distilbert.call(inputs).select(1, 0))); // [batch, dim]
-        return classifier.call(functional.dropout(first, _dropout, training));
+        return classifier.call(FastDropout.Of(first, _dropout, training));
     }
 }
 
@@ -205,7 +205,7 @@ public sealed class DistilBertForTokenClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(distilbert);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(distilbert.call(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(distilbert.call(inputs), _dropout, training));
 }
 
 public sealed class DistilBertForMaskedLM : PretrainedModel

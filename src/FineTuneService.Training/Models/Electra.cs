@@ -113,8 +113,8 @@ internal sealed class ElectraClassificationHead : Module<Tensor, Tensor>
 
     public override Tensor forward(Tensor hidden)
     {
-        var first = functional.dropout(hidden.select(1, 0), _dropout, training);
-        return out_proj.call(functional.dropout(functional.gelu(dense.call(first)), _dropout, training));
+        var first = FastDropout.Of(hidden.select(1, 0), _dropout, training);
+        return out_proj.call(FastDropout.Of(functional.gelu(dense.call(first)), _dropout, training));
     }
 }
 
@@ -149,7 +149,7 @@ public sealed class ElectraForTokenClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(electra);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(electra.call(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(electra.call(inputs), _dropout, training));
 }
 
 /// <summary><c>[batch, seq, hidden] → [batch, seq, embedding]</c>.</summary>

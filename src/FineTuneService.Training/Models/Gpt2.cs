@@ -85,7 +85,7 @@ internal sealed class Gpt2Attention : Module<Tensor, AttentionContext, Tensor>
         if (context.Cache is { } cache)
             (key, value) = cache.Append(_layer, key, value);
         var attended = Attention.Causal(query, key, value, context, window: null, _scale, training ? _config.AttnPdrop : 0);
-        return functional.dropout(c_proj.call(attended), _config.ResidPdrop, training);
+        return FastDropout.Of(c_proj.call(attended), _config.ResidPdrop, training);
     }
 }
 
@@ -102,7 +102,7 @@ internal sealed class Gpt2Mlp : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden) => functional.dropout(c_proj.call(_activation(c_fc.call(hidden))), _dropout, training);
+    public override Tensor forward(Tensor hidden) => FastDropout.Of(c_proj.call(_activation(c_fc.call(hidden))), _dropout, training);
 }
 
 internal sealed class Gpt2Block : Module<Tensor, AttentionContext, Tensor>
@@ -146,7 +146,7 @@ internal sealed class Gpt2Model : Module<ModelInputs, Tensor>
     public override Tensor forward(ModelInputs inputs)
     {
         var context = new AttentionContext(inputs, rotary: null, windows: [null]);
-        var hidden = functional.dropout(wte.call(inputs.InputIds) + wpe.call(context.Positions), _dropout, training);
+        var hidden = FastDropout.Of(wte.call(inputs.InputIds) + wpe.call(context.Positions), _dropout, training);
         return ln_f.call(h.Run(hidden, (block, input) => block.call(input, context)));
     }
 }
@@ -213,5 +213,5 @@ public sealed class Gpt2ForTokenClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(transformer);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(transformer.call(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(transformer.call(inputs), _dropout, training));
 }

@@ -124,7 +124,7 @@ internal sealed class ModernBertEmbeddings : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor ids) => functional.dropout(norm.call(tok_embeddings.call(ids)), _dropout, training);
+    public override Tensor forward(Tensor ids) => FastDropout.Of(norm.call(tok_embeddings.call(ids)), _dropout, training);
 }
 
 /// <summary>Gated feed-forward (Shazeer 2020, arXiv:2002.05202).</summary>
@@ -144,7 +144,7 @@ internal sealed class ModernBertMLP : Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden)
     {
         var halves = Wi.call(hidden).chunk(2, -1);
-        return Wo.call(functional.dropout(_activation(halves[0]) * halves[1], _dropout, training));
+        return Wo.call(FastDropout.Of(_activation(halves[0]) * halves[1], _dropout, training));
     }
 }
 
@@ -167,8 +167,8 @@ internal sealed class ModernBertAttention : Module<Tensor, ModernBertView, Tenso
     public override Tensor forward(Tensor hidden, ModernBertView view)
     {
         var parts = Wqkv.call(hidden).unflatten(2, 3, _heads, -1).transpose(1, 3).unbind(2); // three of [batch, heads, seq, head]
-        var context = functional.scaled_dot_product_attention(Turn(parts[0], view), Turn(parts[1], view), parts[2], view.Mask, training ? _dropout : 0);
-        return functional.dropout(Wo.call(context.transpose(1, 2).flatten(2)), _dropout, training);
+        var context = Attention.ScaledDotProduct(Turn(parts[0], view), Turn(parts[1], view), parts[2], view.Mask, training ? _dropout : 0);
+        return FastDropout.Of(Wo.call(context.transpose(1, 2).flatten(2)), _dropout, training);
     }
 
     /// <summary>Rotary positions (Su et al. 2021, arXiv:2104.09864) in the half-split layout.</summary>

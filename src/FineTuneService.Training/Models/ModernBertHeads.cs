@@ -86,7 +86,7 @@ public sealed class ModernBertForSequenceClassification : ModernBertPreTrainedMo
             (true, null) => hidden.mean([1]),
             (true, var mask) => (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim: true),
         };
-        return classifier.call(functional.dropout(head.call(pooled), _dropout, training));
+        return classifier.call(FastDropout.Of(head.call(pooled), _dropout, training));
     }
 }
 
@@ -106,5 +106,5 @@ public sealed class ModernBertForTokenClassification : ModernBertPreTrainedModel
 
     private protected override Linear Classifier => classifier;
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(head.call(model.call(inputs)), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(head.call(model.call(inputs)), _dropout, training));
 }

@@ -109,7 +109,7 @@ internal sealed class Phi3DecoderLayer : Module<Tensor, AttentionContext, Tensor
 
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
-        hidden = hidden + functional.dropout(self_attn.call(input_layernorm.call(hidden), context), _dropout, training);
-        return hidden + functional.dropout(mlp.call(post_attention_layernorm.call(hidden)), _dropout, training);
+        hidden = hidden + FastDropout.Of(self_attn.call(input_layernorm.call(hidden), context), _dropout, training);
+        return hidden + FastDropout.Of(mlp.call(post_attention_layernorm.call(hidden)), _dropout, training);
     }
 }

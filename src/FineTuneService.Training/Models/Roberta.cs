@@ -60,7 +60,7 @@ internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>
         var positions = cumsum(tokens, 1) * tokens + _padding; // [batch, seq]
         var types = inputs.TokenTypeIds ?? zeros_like(inputs.InputIds);
         var sum = word_embeddings.call(inputs.InputIds) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden]
-        return functional.dropout(LayerNorm.call(sum), _dropout, training);
+        return FastDropout.Of(LayerNorm.call(sum), _dropout, training);
     }
 }
 
@@ -98,8 +98,8 @@ internal sealed class RobertaClassificationHead : Module<Tensor, Tensor>
 
     public override Tensor forward(Tensor hidden)
     {
-        var first = functional.dropout(hidden.select(1, 0), _dropout, training);
-        return out_proj.call(functional.dropout(tanh(dense.call(first)), _dropout, training));
+        var first = FastDropout.Of(hidden.select(1, 0), _dropout, training);
+        return out_proj.call(FastDropout.Of(tanh(dense.call(first)), _dropout, training));
     }
 }
 
@@ -134,7 +134,7 @@ public sealed class RobertaForTokenClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(roberta);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(functional.dropout(roberta.call(inputs), _dropout, training));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(FastDropout.Of(roberta.call(inputs), _dropout, training));
 }
 
 /// <summary>Projection, GELU and norm, then the logits of every word with the word embedding as weight: <c>[batch, seq, hidden] → [batch, seq, vocabulary]</c>.</summary>

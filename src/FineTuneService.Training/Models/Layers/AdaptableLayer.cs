@@ -87,7 +87,7 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
     /// <param name="b"><c>[out, r]</c>.</param>
     internal virtual Tensor Multiply(Tensor input, Tensor a, Tensor b) => functional.linear(functional.linear(input, a), b);
 
-    internal virtual Tensor Drop(Tensor input, double dropout) => functional.dropout(input, dropout, training);
+    internal virtual Tensor Drop(Tensor input, double dropout) => FastDropout.Of(input, dropout, training);
 
     /// <summary>As loralib: the first factor like the weight of a fresh linear layer, that is kaiming_uniform with a = √5, the second 0.</summary>
     internal virtual void Initialize(Tensor a, Tensor b, Generator generator)

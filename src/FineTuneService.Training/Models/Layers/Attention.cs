@@ -10,7 +10,25 @@ public static class Attention
     /// <param name="mask">True where a key may be seen, <c>[batch, 1, 1, seq]</c>; null when all may.</param>
     /// <param name="dropout">Probability with which an attention weight is dropped; 0 outside training.</param>
     public static Tensor Bidirectional(Tensor query, Tensor key, Tensor value, long heads, Tensor? mask, double dropout) =>
-        Join(functional.scaled_dot_product_attention(Split(query, heads), Split(key, heads), Split(value, heads), mask, dropout));
+        Join(ScaledDotProduct(Split(query, heads), Split(key, heads), Split(value, heads), mask, dropout));
+
+    /// <summary>
+    /// softmax(q·kᵀ / √head)·v, <c>[batch, heads, seq, head]</c>. libtorch's fused kernels drop nothing on a CPU, and what it computes there in their place costs more than these steps.
+    /// </summary>
+    /// <param name="mask">True where a key may be seen, or what is added to the scores; null: neither.</param>
+    /// <param name="isCausal">No token sees a later one; without <paramref name="mask"/>.</param>
+    public static Tensor ScaledDotProduct(Tensor query, Tensor key, Tensor value, Tensor? mask, double dropout, bool isCausal = false)
+    {
+        if (dropout == 0 || query.device_type != TorchSharp.DeviceType.CPU)
+            return functional.scaled_dot_product_attention(query, key, value, mask, dropout, isCausal);
+        using var scope = NewDisposeScope();
+        if (isCausal)
+            mask = ones(query.size(2), key.size(2), ScalarType.Bool).tril();
+        var scores = matmul(query * (1 / Math.Sqrt(query.size(3))), key.transpose(2, 3)); // [batch, heads, seq, seq]
+        if (mask is not null)
+            scores = mask.dtype == ScalarType.Bool ? scores.masked_fill_(mask.logical_not(), double.NegativeInfinity) : scores + mask;
+        return matmul(FastDropout.Of(functional.softmax(scores, -1), dropout), value).MoveToOuterDisposeScope();
+    }
 
     /// <summary>Attention to what came before, as far as <paramref name="context"/> and <paramref name="window"/> allow.</summary>
     /// <param name="query"><c>[batch, heads, seq, head]</c>.</param>
@@ -32,13 +50,13 @@ public static class Attention
         {
             var scores = tanh(matmul(query, key.transpose(2, 3)) * (scale / bound)) * bound; // [batch, heads, seq, past + seq]
             var weights = functional.softmax(scores.masked_fill(context.ExplicitMask(window).logical_not(), double.NegativeInfinity), -1, ScalarType.Float32);
-            attended = matmul(functional.dropout(weights.to(query.dtype), dropout, training: dropout > 0), value);
+            attended = matmul(FastDropout.Of(weights.to(query.dtype), dropout, dropout > 0), value);
         }
         else
         {
             var natural = Math.Sqrt(query.size(3)); // The kernel divides by this.
             var scaled = Math.Abs(scale * natural - 1) < 1e-12 ? query : query * (scale * natural);
-            attended = functional.scaled_dot_product_attention(scaled, key, value, context.Mask(window), dropout, context.IsCausal(window));
+            attended = ScaledDotProduct(scaled, key, value, context.Mask(window), dropout, context.IsCausal(window));
         }
         return length == 1 ? attended.reshape(attended.size(0), 1, -1) : Join(attended);
     }
