@@ -51,6 +51,10 @@ public sealed class TrainingRun : IDisposable
         var spec = InFolder(JobSpecReader.Read(File.ReadAllBytes(folder.Job)), folder.Path);
         var config = PretrainedConfig.Read(spec.BaseModel);
         var tokenizer = Tokenizer.Load(spec.BaseModel);
+        if (tokenizer.VocabularySize > config.VocabSize)
+            throw new FaultException(
+                "/base_model", spec.BaseModel, $"Its tokenizer knows {tokenizer.VocabularySize} tokens, its embeddings {config.VocabSize}: they do not belong together.",
+                "Fetch tokenizer.json and model from the same place again, or enlarge the embeddings with transformers' resize_token_embeddings.");
         spec = SpecResolver.Resolve(spec, new SpecFacts { MaxPositions = config.MaxLength, Columns = DataFile.Open(spec.Dataset.Train).FirstColumns() }).Spec;
 
         var taskConfig = (TrainingTaskConfig)spec.Task;

@@ -26,4 +26,21 @@ public sealed class TrainingRunTests : IDisposable
 
         Assert.Equal((wanted, wanted), (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32));
     }
+
+    /// <summary>Otherwise an index would be out of range, somewhere in the middle of training.</summary>
+    [Fact]
+    public void A_tokenizer_with_more_tokens_than_the_model_is_refused()
+    {
+        foreach (var file in Directory.EnumerateFiles(LanguageFixtures.TinyLlama))
+            File.Copy(file, Path.Combine(_folder.Path, Path.GetFileName(file)));
+        var config = Path.Combine(_folder.Path, "config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"vocab_size\": 512", "\"vocab_size\": 500", StringComparison.Ordinal));
+        File.WriteAllText(Path.Combine(_folder.Path, "train.jsonl"), """{"text": "a few words"}""" + '\n');
+        File.WriteAllText(_folder.Job, """{"base_model": ".", "init": "config", "task": "causal-lm", "dataset": {"train": "train.jsonl"} }""");
+
+        var fault = Assert.Single(Assert.Throws<FaultException>(() => TrainingRun.Prepare(_folder, CPU, _ => { }, TimeProvider.System)).Faults);
+
+        Assert.Equal("/base_model", fault.Pointer);
+        Assert.Contains("512 tokens, its embeddings 500", fault.Message);
+    }
 }
