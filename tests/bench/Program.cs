@@ -20,6 +20,9 @@ switch (peer is null ? args : args[..^2])
     case ["--step"]:
         StepBenchmark.Run(peer);
         return 0;
+    case ["--memory"]:
+        StepMemory.Run();
+        return 0;
     case ["--epoch", "tiny" or "distilbert"]:
         EpochBenchmark.Run(args[1], peer);
         return 0;
