@@ -21,13 +21,12 @@ public static class Attention
     {
         if (dropout == 0 || query.device_type != TorchSharp.DeviceType.CPU)
             return functional.scaled_dot_product_attention(query, key, value, mask, dropout, isCausal);
-        using var scope = NewDisposeScope();
-        if (isCausal)
-            mask = ones(query.size(2), key.size(2), ScalarType.Bool).tril();
-        var scores = matmul(query * (1 / Math.Sqrt(query.size(3))), key.transpose(2, 3)); // [batch, heads, seq, seq]
-        if (mask is not null)
-            scores = mask.dtype == ScalarType.Bool ? scores.masked_fill_(mask.logical_not(), double.NegativeInfinity) : scores + mask;
-        return matmul(FastDropout.Of(functional.softmax(scores, -1), dropout), value).MoveToOuterDisposeScope();
+        using Tensor scaled = query * (1 / Math.Sqrt(query.size(3))), turned = key.transpose(2, 3), scores = matmul(scaled, turned); // [batch, heads, seq, seq]
+        using var unseen = isCausal ? ones(query.size(2), key.size(2), ScalarType.Bool).triu_(1) : mask?.dtype == ScalarType.Bool ? mask.logical_not() : null;
+        using var masked = unseen is not null ? scores.masked_fill_(unseen, double.NegativeInfinity) : mask is not null ? scores + mask : null;
+        using var weights = functional.softmax(masked ?? scores, -1);
+        using var dropped = FastDropout.Of(weights, dropout);
+        return matmul(dropped, value);
     }
 
     /// <summary>Attention to what came before, as far as <paramref name="context"/> and <paramref name="window"/> allow.</summary>

@@ -21,23 +21,27 @@ public static class FastDropout
     /// <summary>0 or the scale. Its seed is the host generator's next number, so that a resumed run draws what the first would have drawn.</summary>
     private static Tensor Mask(Tensor like, double probability, Vector512<uint> kept)
     {
-        var mask = empty(like.shape, like.dtype);
-        using var flat = mask.view(-1);
+        const long Chunk = 1 << 28; // A span has fewer than 2³¹ bytes.
+        var mask = like.is_contiguous() ? empty_like(like) : empty(like.shape, like.dtype);
         using var seed = randint(long.MaxValue, [1], dtype: ScalarType.Int64);
         var random = new SixteenXoshiro128(seed.ToInt64());
-        const long Chunk = 1 << 28; // A span has fewer than 2³¹ bytes.
-        for (long start = 0; start < flat.numel(); start += Chunk)
-        {
-            using var part = flat.narrow(0, start, Math.Min(Chunk, flat.numel() - start));
-            if (like.element_size() == sizeof(float))
-                Fill(part.bytes, ref random, Vector512.Create((uint)(probability * uint.MaxValue)), kept);
-            else
-                Fill(part.bytes, ref random, Vector512.Create((ushort)(probability * ushort.MaxValue)), kept);
-        }
+        if (mask.numel() <= Chunk)
+            Fill(mask);
+        else
+            foreach (var part in mask.view(-1).split(Chunk))
+                Fill(part);
         return mask;
+
+        void Fill(Tensor part)
+        {
+            if (like.element_size() == sizeof(float))
+                Write(part.bytes, ref random, Vector512.Create((uint)(probability * uint.MaxValue)), kept);
+            else
+                Write(part.bytes, ref random, Vector512.Create((ushort)(probability * ushort.MaxValue)), kept);
+        }
     }
 
-    private static void Fill<T>(Span<byte> mask, ref SixteenXoshiro128 random, Vector512<T> threshold, Vector512<uint> kept)
+    private static void Write<T>(Span<byte> mask, ref SixteenXoshiro128 random, Vector512<T> threshold, Vector512<uint> kept)
         where T : unmanaged, INumber<T>
     {
         var whole = MemoryMarshal.Cast<byte, Vector512<uint>>(mask);
