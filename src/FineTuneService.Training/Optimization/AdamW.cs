@@ -12,11 +12,9 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
 
     /// <param name="entries">Parameters, each with its means, which are updated.</param>
     /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
-    public void Apply(IReadOnlyCollection<(TrainedParameter Parameter, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf)
+    public void Apply(IEnumerable<(TrainedParameter Parameter, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf)
     {
-        foreach (var (decays, rateScale) in entries.Select(entry => (entry.Parameter.Decays, entry.Parameter.RateScale)).Distinct())
-        {
-            (TrainedParameter Parameter, Tensor ExpAvg, Tensor ExpAvgSq)[] group = [.. entries.Where(entry => entry.Parameter.Decays == decays && entry.Parameter.RateScale == rateScale)];
+        foreach (var group in entries.GroupBy(entry => (entry.Parameter.Decays, entry.Parameter.RateScale)))
             TorchScript.AdamW(
                 [.. group.Select(entry => entry.Parameter.Weight)],
                 [.. group.Select(entry => entry.Parameter.Gradient!)],
@@ -24,8 +22,7 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
                 [.. group.Select(entry => entry.ExpAvgSq)],
                 [.. group.Select(entry => entry.Parameter.State[Steps])],
                 foundInf,
-                learningRate * rateScale, Beta1, Beta2, decays ? WeightDecay : 0, Epsilon);
-        }
+                learningRate * group.Key.RateScale, Beta1, Beta2, group.Key.Decays ? WeightDecay : 0, Epsilon);
     }
 
     /// <summary>A mean before the first step, fp32.</summary>
@@ -53,5 +50,5 @@ public sealed class AdamW : Optimizer
     protected override bool ObeysFoundInf => true;
 
     protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf) =>
-        _rule.Apply([.. parameters.Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq]))], learningRate, foundInf);
+        _rule.Apply(parameters.Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf);
 }

@@ -30,7 +30,7 @@ public sealed class AdamW8bit : Optimizer
 
     protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
     {
-        _rule.Apply([.. parameters.Where(IsExact).Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq]))], learningRate, foundInf);
+        _rule.Apply(parameters.Where(IsExact).Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf);
         foreach (var parameter in parameters.Where(parameter => !IsExact(parameter)))
         {
             using var scope = NewDisposeScope();
