@@ -9,5 +9,17 @@ public static class Ids
 
     public static string NewSweep() => New("sweep");
 
+    public static string NewProject() => New("proj");
+
+    public static string NewKey() => New("key");
+
+    public static string NewUpload() => New("upload");
+
+    public static string NewPart() => New("part");
+
+    public static string NewWebhook() => New("wh");
+
+    public static string NewMessage() => New("msg");
+
     private static string New(string prefix) => $"{prefix}_{Guid.CreateVersion7():N}";
 }

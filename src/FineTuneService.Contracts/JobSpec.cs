@@ -37,6 +37,9 @@ public sealed record JobSpec
     [Range(1, 64)]
     public int Devices { get; init; } = 1;
 
+    /// <summary>When and where it runs; of no meaning for what is learnt.</summary>
+    public JobScheduling Scheduling { get; init; } = new();
+
     /// <summary>Up to 16 pairs of your own, echoed back; keys up to 64 characters, values up to 512.</summary>
     [MaxLength(16)]
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }

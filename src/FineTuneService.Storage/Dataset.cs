@@ -4,6 +4,7 @@ namespace FineTuneService.Storage;
 public sealed class Dataset
 {
     public required string Id { get; init; }
+    public string ProjectId { get; init; } = Project.Default;
     public required string Name { get; init; }
     public required string FileName { get; init; }
 

@@ -7,6 +7,18 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
 {
     public const string Schema = "finetune";
 
+    /// <summary>Whose rows are seen; null: everybody's, for what the service does by itself. New rows name their project themselves.</summary>
+    public string? Project { get; set; }
+
+    public DbSet<Project> Projects => Set<Project>();
+    public DbSet<ApiKey> ApiKeys => Set<ApiKey>();
+    public DbSet<AuditEntry> Audit => Set<AuditEntry>();
+    public DbSet<IdempotentRequest> IdempotentRequests => Set<IdempotentRequest>();
+    public DbSet<Upload> Uploads => Set<Upload>();
+    public DbSet<UploadPart> UploadParts => Set<UploadPart>();
+    public DbSet<Webhook> Webhooks => Set<Webhook>();
+    public DbSet<WebhookDelivery> WebhookDeliveries => Set<WebhookDelivery>();
+    public DbSet<WorkerHost> Workers => Set<WorkerHost>();
     public DbSet<Dataset> Datasets => Set<Dataset>();
     public DbSet<Job> Jobs => Set<Job>();
     public DbSet<Metric> Metrics => Set<Metric>();
@@ -39,14 +51,51 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
         modelBuilder.HasDefaultSchema(Schema);
-        modelBuilder.Entity<Dataset>().Property(dataset => dataset.Profile).HasColumnType("jsonb");
+        modelBuilder.Entity<ApiKey>().HasIndex(key => key.Hash).IsUnique();
+        modelBuilder.Entity<AuditEntry>(entry =>
+        {
+            entry.ToTable("audit");
+            entry.Property(row => row.Id).UseIdentityAlwaysColumn();
+            entry.HasIndex(row => new { row.ProjectId, row.Id });
+        });
+        modelBuilder.Entity<IdempotentRequest>().HasKey(row => new { row.ProjectId, row.Key });
+        modelBuilder.Entity<Upload>(upload =>
+        {
+            upload.Property(row => row.Status).HasConversion<string>();
+            upload.HasQueryFilter(row => Project == null || row.ProjectId == Project);
+        });
+        modelBuilder.Entity<UploadPart>().HasIndex(part => part.UploadId);
+        modelBuilder.Entity<Webhook>(webhook =>
+        {
+            webhook.HasIndex(row => row.ProjectId);
+            webhook.HasQueryFilter(row => Project == null || row.ProjectId == Project);
+        });
+        modelBuilder.Entity<WebhookDelivery>(delivery =>
+        {
+            delivery.Property(row => row.Payload).HasColumnType("jsonb");
+            delivery.HasIndex(row => row.NextAttemptAt).HasFilter("next_attempt_at IS NOT NULL");
+            delivery.HasIndex(row => row.WebhookId);
+        });
+        modelBuilder.Entity<Dataset>(dataset =>
+        {
+            dataset.Property(row => row.Profile).HasColumnType("jsonb");
+            dataset.Property(row => row.ProjectId).HasDefaultValue(Storage.Project.Default);
+            dataset.HasIndex(row => row.ProjectId);
+            dataset.HasQueryFilter(row => Project == null || row.ProjectId == Project);
+        });
         modelBuilder.Entity<Job>(job =>
         {
             job.Property(row => row.Status).HasConversion<string>();
             job.Property(row => row.Spec).HasColumnType("jsonb");
             job.Property(row => row.Resolutions).HasColumnType("jsonb");
             job.Property(row => row.Faults).HasColumnType("jsonb");
+            job.Property(row => row.Client).HasColumnType("jsonb");
+            job.Property(row => row.ProjectId).HasDefaultValue(Storage.Project.Default);
+            job.Property(row => row.DependsOn).HasDefaultValueSql("'{}'");
+            job.HasQueryFilter(row => Project == null || row.ProjectId == Project);
             job.HasIndex(row => row.Status);
+            job.HasIndex(row => new { row.ProjectId, row.Id });
+            job.HasIndex(row => row.DependsOn).HasMethod("gin");
             job.HasIndex(row => row.SweepId);
         });
         modelBuilder.Entity<Metric>().HasKey(metric => new { metric.JobId, metric.Seq, metric.Name });
@@ -66,6 +115,8 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
         {
             sweep.Property(row => row.Status).HasConversion<string>();
             sweep.Property(row => row.Spec).HasColumnType("jsonb");
+            sweep.Property(row => row.ProjectId).HasDefaultValue(Storage.Project.Default);
+            sweep.HasQueryFilter(row => Project == null || row.ProjectId == Project);
             sweep.HasIndex(row => row.Status);
         });
         modelBuilder.Entity<SweepTrial>(trial =>

@@ -6,8 +6,12 @@ namespace FineTuneService.Storage;
 public sealed class Job
 {
     public required string Id { get; init; }
-    public string? Name { get; init; }
+    public string ProjectId { get; init; } = Project.Default;
+    public string? Name { get; set; }
     public JobStatus Status { get; set; }
+
+    /// <summary>Counts what people see change: states and edits, not progress. The ETag.</summary>
+    public int Version { get; set; }
 
     /// <summary>Why it is in this state, for people.</summary>
     public string? Reason { get; set; }
@@ -21,11 +25,37 @@ public sealed class Job
     /// <summary>JSON array of <see cref="Fault"/> when it failed for a cause the user can mend.</summary>
     public string? Faults { get; set; }
 
+    /// <summary>JSON that another surface than ours wants to read again; null for a job of ours.</summary>
+    public string? Client { get; init; }
+
+    /// <summary>Those with more go first; within a priority, the project that runs least, then the oldest.</summary>
+    public int Priority { get; set; }
+
+    /// <summary>Jobs that must have succeeded before.</summary>
+    public string[] DependsOn { get; init; } = [];
+
+    /// <summary>A capability that its worker must have; null: any worker.</summary>
+    public string? Requires { get; init; }
+
+    /// <summary>It is not to be taken earlier.</summary>
+    public DateTimeOffset? NotBefore { get; set; }
+
+    /// <summary>When it fails unless it has ended.</summary>
+    public DateTimeOffset? Deadline { get; set; }
+    public double? MaxRuntimeSeconds { get; init; }
+
+    /// <summary>Seconds that its attempts have run, all together; a job on several devices holds each for so long.</summary>
+    public double RunSeconds { get; set; }
+
+    /// <summary>Attempts at or before this one were of an earlier life: it was retried by hand, or resumed.</summary>
+    public int ForgivenAttempts { get; set; }
+
     /// <summary>Counts the workers that took it. Every write of a run carries it, so that a stale worker's writes are refused.</summary>
     public int Attempt { get; set; }
     public string? Worker { get; set; }
     public DateTimeOffset? HeartbeatAt { get; set; }
     public DateTimeOffset? CancelRequestedAt { get; set; }
+    public DateTimeOffset? PauseRequestedAt { get; set; }
     public string? HangfireJobId { get; set; }
 
     /// <summary>The sweep that made it; null for one that was posted by itself.</summary>

@@ -1,3 +1,4 @@
+using FineTuneService.Contracts;
 using Hangfire;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
@@ -7,7 +8,10 @@ using Npgsql;
 
 namespace FineTuneService.Storage;
 
-/// <summary>Puts jobs into Hangfire's queue.</summary>
+/// <summary>
+/// Hangfire's queue holds tickets: each lets a worker with the needed capability run one job, whichever is next by <see cref="JobClaims"/>.
+/// So the order is decided when a worker is free, by the rows as they are then, and a surplus ticket finds nothing.
+/// </summary>
 public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, TimeProvider clock)
 {
     /// <summary>Job row, first event and queue entry in one transaction: all of them are there, or none.</summary>
@@ -17,7 +21,8 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
         using var transaction = Transactions.Begin();
         await using var connection = database.CreateConnection();
         await connection.OpenAsync(cancel); // Enlists: whatever is done on this connection belongs to the transaction.
-        job.HangfireJobId = Client(connection).Create<RunJobCall>(run => run.Execute(job.Id, CancellationToken.None), new EnqueuedState());
+        if (job.Status == JobStatus.Queued)
+            job.HangfireJobId = Client(connection).Create<RunJobCall>(run => run.Execute(QueueFor(job.Requires), CancellationToken.None), new EnqueuedState(QueueFor(job.Requires)));
         await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>().UseNpgsql(connection).UseSnakeCaseNamingConvention().Options);
         db.Jobs.Add(job);
         db.Events.Add(JobStates.StatusEvent(job, clock));
@@ -25,9 +30,21 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
         transaction.Complete();
     }
 
-    /// <summary>Another attempt, after <paramref name="delay"/>.</summary>
-    public string EnqueueAgain(string jobId, TimeSpan delay) =>
-        new BackgroundJobClient(hangfire).Schedule<RunJobCall>(run => run.Execute(jobId, CancellationToken.None), delay);
+    /// <summary>One job more that needs <paramref name="requires"/> may run, after <paramref name="delay"/>.</summary>
+    public void AddTicket(string? requires, TimeSpan delay)
+    {
+        var (client, queue) = (new BackgroundJobClient(hangfire), QueueFor(requires));
+        if (delay == TimeSpan.Zero)
+            client.Create<RunJobCall>(run => run.Execute(queue, CancellationToken.None), new EnqueuedState(queue));
+        else
+            client.Schedule<RunJobCall>(queue, run => run.Execute(queue, CancellationToken.None), delay);
+    }
+
+    /// <summary>Tickets that nobody has taken yet.</summary>
+    public long Tickets(string? requires) => hangfire.GetMonitoringApi().EnqueuedCount(QueueFor(requires));
+
+    /// <summary>Hangfire's queue for the jobs that need this capability.</summary>
+    public static string QueueFor(string? requires) => requires ?? EnqueuedState.DefaultQueue;
 
     private static BackgroundJobClient Client(NpgsqlConnection connection)
     {

@@ -6,14 +6,14 @@ namespace FineTuneService.Storage;
 
 /// <summary>
 /// Moves jobs between states: under the row's lock, only along <see cref="JobTransitions"/>, and for a run's own moves only by the attempt that owns it.
-/// Each move is an event, and wakes those who listen on <see cref="Channel"/>; the last one moves the job's sweep on.
+/// What users ask of them is in <see cref="JobRequests"/>. Each move is an event, and wakes those who listen on <see cref="Channel"/>; the last one moves the job's sweep on.
 /// </summary>
 public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProgress sweeps, TimeProvider clock)
 {
     /// <summary>NOTIFY channel; the payload is the job's id.</summary>
     public const string Channel = "finetune_events";
 
-    /// <summary>Takes a job for a worker: a new attempt, which voids the one before. Null when the job has ended, or its worker is alive.</summary>
+    /// <summary>Takes a job for a worker: a new attempt, which voids the one before. Null when the job is not to be taken, or its worker is alive.</summary>
     public Task<Job?> Claim(string jobId, string worker, TimeSpan heartbeatLease, CancellationToken cancel) => OnLocked(jobId, (db, job) =>
     {
         var now = clock.GetUtcNow();
@@ -24,51 +24,51 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
             Move(db, job, JobStatus.Cancelled, "Cancelled on request.");
             return null;
         }
+        if (job.PauseRequestedAt is not null)
+        {
+            Move(db, job, JobStatus.Paused, "Paused on request.");
+            return null;
+        }
         (job.Attempt, job.Worker, job.HeartbeatAt) = (job.Attempt + 1, worker, now);
         job.StartedAt ??= now;
         Move(db, job, JobStatus.Preparing, job.Attempt == 1 ? null : $"Attempt {job.Attempt}.");
         return job;
     }, cancel);
 
+    /// <param name="delay">Before a job that is to be retried may be taken again.</param>
     /// <returns>False when the job is no longer this attempt's, or the move is not allowed.</returns>
-    public async Task<bool> Change(string jobId, int attempt, JobStatus to, string? reason, IReadOnlyList<Fault>? faults, CancellationToken cancel) => await OnLocked(jobId, (db, job) =>
+    public async Task<bool> Change(string jobId, int attempt, JobStatus to, string? reason, IReadOnlyList<Fault>? faults, CancellationToken cancel, TimeSpan delay = default) => await OnLocked(jobId, (db, job) =>
     {
         if (job.Attempt != attempt || !job.Status.CanBecome(to))
             return null;
+        job.NotBefore = to == JobStatus.Retrying ? clock.GetUtcNow() + delay : null;
         if (faults is { Count: > 0 })
             job.Faults = JsonSerializer.Serialize(faults, SnakeCaseJson.Options);
         Move(db, job, to, reason);
         return job;
     }, cancel) is not null;
 
-    /// <summary>Asks for a job's end. A waiting job ends at once; a running one when its worker hears of it.</summary>
-    /// <returns>The job as it is now; null when there is none, or it had ended before.</returns>
-    public Task<Job?> RequestCancel(string jobId, CancellationToken cancel) => OnLocked(jobId, (db, job) =>
-    {
-        if (job.Status.IsTerminal())
-            return null;
-        job.CancelRequestedAt ??= clock.GetUtcNow();
-        if (job.Status is JobStatus.Queued or JobStatus.Retrying)
-            Move(db, job, JobStatus.Cancelled, "Cancelled on request.");
-        return job;
-    }, cancel);
-
-    /// <summary>Tells that the attempt is alive.</summary>
-    /// <returns>Whether the job is still this attempt's, and whether its end was asked for.</returns>
-    public async Task<(bool Owned, bool CancelRequested)> Heartbeat(string jobId, int attempt, CancellationToken cancel)
+    /// <summary>Tells that the attempt is alive, and for how long it has run.</summary>
+    /// <returns>What it is to do.</returns>
+    public async Task<RunOrder> Heartbeat(string jobId, int attempt, CancellationToken cancel)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         var now = clock.GetUtcNow();
-        var owned = await db.Jobs.Where(job => job.Id == jobId && job.Attempt == attempt).ExecuteUpdateAsync(job => job.SetProperty(row => row.HeartbeatAt, now), cancel) == 1;
-        return (owned, owned && await db.Jobs.AnyAsync(job => job.Id == jobId && job.CancelRequestedAt != null, cancel));
+        var orders = await db.Database.SqlQuery<string>($"""
+            UPDATE finetune.jobs SET run_seconds = run_seconds + greatest(0, extract(epoch FROM {now} - heartbeat_at)), heartbeat_at = {now}
+            WHERE id = {jobId} AND attempt = {attempt} AND status IN ('Preparing', 'Running')
+            RETURNING CASE WHEN cancel_requested_at IS NOT NULL THEN 'Cancel' WHEN pause_requested_at IS NOT NULL THEN 'Pause'
+                WHEN deadline < {now} OR run_seconds > max_runtime_seconds THEN 'OutOfTime' ELSE 'GoOn' END AS "Value"
+            """).ToListAsync(cancel);
+        return orders is [var order] ? Enum.Parse<RunOrder>(order) : RunOrder.Lost;
     }
 
     /// <summary>Jobs whose worker has not been heard of for longer than <paramref name="silence"/>.</summary>
-    public async Task<IReadOnlyList<string>> Orphans(TimeSpan silence, CancellationToken cancel)
+    public async Task<IReadOnlyList<Job>> Orphans(TimeSpan silence, CancellationToken cancel)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         var since = clock.GetUtcNow() - silence;
-        return await db.Jobs.Where(job => (job.Status == JobStatus.Preparing || job.Status == JobStatus.Running) && job.HeartbeatAt < since).Select(job => job.Id).ToListAsync(cancel);
+        return await db.Jobs.Where(job => (job.Status == JobStatus.Preparing || job.Status == JobStatus.Running) && job.HeartbeatAt < since).AsNoTracking().ToListAsync(cancel);
     }
 
     /// <summary>Tells people something that is in no run's log, because no trainer runs, or it says nothing.</summary>
@@ -102,16 +102,16 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         };
     }
 
-    private void Move(FineTuneDb db, Job job, JobStatus to, string? reason)
+    internal void Move(FineTuneDb db, Job job, JobStatus to, string? reason)
     {
-        (job.Status, job.Reason) = (to, reason);
+        (job.Status, job.Reason, job.Version) = (to, reason, job.Version + 1);
         if (to.IsTerminal())
             (job.FinishedAt, job.EtaSeconds) = (clock.GetUtcNow(), null);
         db.Events.Add(StatusEvent(job, clock));
     }
 
     /// <param name="act">Null from it leaves everything as it is.</param>
-    private async Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
+    internal async Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
     {
         var (job, changed) = await Commit(jobId, act, cancel);
         // If we die before this: a worker looks after all sweeps from time to time.
@@ -132,4 +132,18 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         await transaction.CommitAsync(cancel);
         return (job, changed);
     }
+}
+
+/// <summary>What the attempt that trains a job is to do.</summary>
+public enum RunOrder
+{
+    GoOn,
+
+    /// <summary>The job is another attempt's.</summary>
+    Lost,
+    Cancel,
+    Pause,
+
+    /// <summary>Its deadline or its longest running time has passed.</summary>
+    OutOfTime,
 }

@@ -46,6 +46,9 @@ public static class StorageServices
         services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());
         services.AddSingleton<JobQueue>();
         services.AddSingleton<JobStates>();
+        services.AddSingleton<JobRequests>();
+        services.AddSingleton<JobClaims>();
+        services.AddSingleton<WaitingJobs>();
         services.AddSingleton<SweepProgress>();
         services.AddSingleton<SweepStates>();
         services.AddSingleton<RunProjection>();

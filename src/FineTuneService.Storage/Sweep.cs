@@ -6,6 +6,7 @@ namespace FineTuneService.Storage;
 public sealed class Sweep
 {
     public required string Id { get; init; }
+    public string ProjectId { get; init; } = Project.Default;
     public string? Name { get; init; }
     public SweepStatus Status { get; set; }
 

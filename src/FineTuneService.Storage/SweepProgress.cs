@@ -56,16 +56,8 @@ public sealed class SweepProgress(IDbContextFactory<FineTuneDb> databases, JobQu
         var next = await db.SweepTrials.Where(trial => trial.SweepId == sweep.Id && trial.JobId == null).OrderBy(trial => trial.Rung).ThenBy(trial => trial.Number).Take(Math.Max(0, free)).ToListAsync(cancel);
         foreach (var trial in next)
         {
-            var job = new Job
-            {
-                Id = trial.JobId = Ids.NewJob(),
-                Name = JsonNode.Parse(trial.Spec)!["name"]?.GetValue<string>(),
-                Status = JobStatus.Queued,
-                Spec = trial.Spec,
-                Resolutions = trial.Resolutions,
-                SweepId = sweep.Id,
-                CreatedAt = clock.GetUtcNow(),
-            };
+            var job = NewJob.From(sweep.ProjectId, trial.Spec, trial.Resolutions, clock.GetUtcNow(), sweep.Id);
+            trial.JobId = job.Id;
             await queue.Enqueue(job, cancel);
         }
         return next.Count;

@@ -4,7 +4,7 @@ using Microsoft.EntityFrameworkCore;
 namespace FineTuneService.Storage;
 
 /// <summary>What is asked of whole sweeps.</summary>
-public sealed class SweepStates(IDbContextFactory<FineTuneDb> databases, SweepProgress progress, JobStates jobs, TimeProvider clock)
+public sealed class SweepStates(IDbContextFactory<FineTuneDb> databases, SweepProgress progress, JobRequests jobs, TimeProvider clock)
 {
     private static readonly JobStatus[] Ended = [.. Enum.GetValues<JobStatus>().Where(status => status.IsTerminal())];
 
@@ -17,7 +17,7 @@ public sealed class SweepStates(IDbContextFactory<FineTuneDb> databases, SweepPr
         // If we die from here on: the mark stays, and a worker asks again.
         await using var db = await databases.CreateDbContextAsync(cancel);
         foreach (var job in await db.Jobs.Where(job => job.SweepId == sweepId && !Ended.Contains(job.Status)).Select(job => job.Id).ToListAsync(cancel))
-            await jobs.RequestCancel(job, cancel);
+            await jobs.Cancel(job, cancel);
         await progress.Advance(sweepId, cancel);
         return await db.Sweeps.AsNoTracking().SingleOrDefaultAsync(sweep => sweep.Id == sweepId, cancel);
     }

@@ -9,7 +9,7 @@ namespace FineTuneService.Training;
 
 /// <summary>
 /// Reads JSON against the contract of a type and tells every fault, where System.Text.Json would stop at the first.
-/// Limits come from <c>[Range]</c>, <c>[Length]</c>, <c>[MaxLength]</c> and <c>[DeniedValues]</c> on the properties.
+/// Limits come from <c>[Range]</c>, <c>[Length]</c>, <c>[MaxLength]</c>, <c>[RegularExpression]</c> and <c>[DeniedValues]</c> on the properties.
 /// </summary>
 public sealed class JsonContract(JsonSerializerOptions options, FaultList faults)
 {
@@ -247,6 +247,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
     {
         if (Text(json, pointer) is not { } text)
             return null;
+        if (limits.Of<RegularExpressionAttribute>() is { } shape && !shape.IsValid(text))
+            return Fault<JsonNode>(pointer, json, "This text has not the shape that is expected here.", $"Give one that matches {shape.Pattern}.");
         return limits.Of<LengthAttribute>() is not { } length || (text.Length >= length.MinimumLength && text.Length <= length.MaximumLength)
             ? JsonValue.Create(text)
             : Fault<JsonNode>(pointer, json, $"{text.Length} characters are out of bounds.", $"Give {length.MinimumLength} to {length.MaximumLength} characters.");

@@ -18,6 +18,7 @@ builder.Services.AddHangfireServer((services, hangfire) =>
 {
     var worker = builder.Configuration.GetSection("Worker").Get<WorkerSettings>() ?? new();
     hangfire.WorkerCount = worker.Slots;
+    hangfire.Queues = [.. worker.Capabilities, JobQueue.QueueFor(null)];
     hangfire.CancellationCheckInterval = TimeSpan.FromSeconds(1);
     hangfire.SchedulePollingInterval = TimeSpan.FromSeconds(1);
     hangfire.ShutdownTimeout = worker.StopPatience;

@@ -118,6 +118,10 @@ internal sealed partial class RunJob
         log.LogInformation("Job {JobId}: attempt {Attempt} leaves {What}: {Ending}", job.Id, job.Attempt, what, ending);
         if (ending == Ending.CancelRequested)
             await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Cancelled, "Cancelled on request.", null, CancellationToken.None));
+        else if (ending == Ending.PauseRequested)
+            await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Paused, "Paused on request.", null, CancellationToken.None));
+        else if (ending == Ending.OutOfTime)
+            await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, OutOfTime, null, CancellationToken.None));
         else if (ending == Ending.ShuttingDown)
             await Retry(job, "The worker was shut down; another continues.");
         return null;
@@ -136,13 +140,13 @@ internal sealed partial class RunJob
         }
     }
 
-    private Task LoseAttempt(Job job, string reason) => job.Attempt < _settings.MaxAttempts
+    private Task LoseAttempt(Job job, string reason) => Lost(job) < _settings.MaxAttempts
         ? Retry(job, reason)
-        : Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, $"{reason} That was attempt {job.Attempt} of {_settings.MaxAttempts}.", null, CancellationToken.None));
+        : Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, $"{reason} That was attempt {Lost(job)} of {_settings.MaxAttempts}.", null, CancellationToken.None));
 
     private Task Retry(Job job, string reason) => Persist(() =>
     {
-        queue.EnqueueAgain(job.Id, _settings.RetryDelay); // Before the state, as in Record.
-        return states.Change(job.Id, job.Attempt, JobStatus.Retrying, reason, null, CancellationToken.None);
+        queue.AddTicket(job.Requires, _settings.RetryDelay); // Before the state, as in Record.
+        return states.Change(job.Id, job.Attempt, JobStatus.Retrying, reason, null, CancellationToken.None, _settings.RetryDelay);
     });
 }

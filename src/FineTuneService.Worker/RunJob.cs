@@ -11,6 +11,7 @@ namespace FineTuneService.Worker;
 /// <summary>The whole life of one run: claim, prepare, train, judge, record.</summary>
 internal sealed partial class RunJob(
     JobStates states,
+    JobClaims claims,
     JobQueue queue,
     RunProjection projection,
     IDbContextFactory<FineTuneDb> databases,
@@ -23,20 +24,20 @@ internal sealed partial class RunJob(
     TimeProvider clock,
     ILogger<RunJob> log) : RunJobCall
 {
+    /// <summary>Tells this process from all others, of whatever machine.</summary>
+    public static string WorkerName { get; } = $"{Environment.MachineName}:{Environment.ProcessId}";
+
     private readonly WorkerSettings _settings = options.Value;
 
     /// <summary>Not Hangfire's token: that one also fires when its database is away, and who owns the job is told by our own heartbeat.</summary>
     private bool IsShuttingDown => host.ApplicationStopping.IsCancellationRequested;
 
-    /// <param name="cancel">Hangfire's: this worker shuts down, or the queue entry was taken away.</param>
-    public override async Task Execute(string jobId, CancellationToken cancel)
+    /// <param name="cancel">Hangfire's: this worker shuts down, or the ticket was taken away.</param>
+    public override async Task Execute(string queueName, CancellationToken cancel)
     {
-        // If we die before this: nothing has happened, and the queue entry goes to another worker when its lease has run out.
-        if (await states.Claim(jobId, $"{Environment.MachineName}:{Environment.ProcessId}", _settings.HeartbeatLease, cancel) is not { } job)
-        {
-            log.LogInformation("Job {JobId} is not ours to take", jobId);
+        // If we die before this: nothing has happened, and the ticket goes to another worker when its lease has run out.
+        if (IsShuttingDown || await claims.Next(queueName, WorkerName, _settings.HeartbeatLease, cancel) is not { } job)
             return;
-        }
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
         if (await PlaceModels(job) is not { } places)
             return;
@@ -62,7 +63,7 @@ internal sealed partial class RunJob(
         return true;
     }
 
-    private enum Ending { Exited, CancelRequested, ShuttingDown, Lost }
+    private enum Ending { Exited, CancelRequested, PauseRequested, OutOfTime, ShuttingDown, Lost }
 
     /// <summary>The run's folder and its job.json, where ids have become paths.</summary>
     private async Task<RunFolder> Prepare(Job job, Places places, CancellationToken cancel)
@@ -112,8 +113,14 @@ internal sealed partial class RunJob(
     {
         try
         {
-            var (owned, cancelRequested) = await states.Heartbeat(job.Id, job.Attempt, CancellationToken.None);
-            return !owned ? Ending.Lost : cancelRequested ? Ending.CancelRequested : Ending.Exited;
+            return await states.Heartbeat(job.Id, job.Attempt, CancellationToken.None) switch
+            {
+                RunOrder.GoOn => Ending.Exited,
+                RunOrder.Cancel => Ending.CancelRequested,
+                RunOrder.Pause => Ending.PauseRequested,
+                RunOrder.OutOfTime => Ending.OutOfTime,
+                _ => Ending.Lost,
+            };
         }
         catch (Exception error) when (IsDatabaseAway(error))
         {
@@ -132,9 +139,11 @@ internal sealed partial class RunJob(
             (_, TrainerExit.Succeeded, RunSucceeded) => (JobStatus.Succeeded, null, null),
             (_, TrainerExit.Faulted, RunFailed failed) => (JobStatus.Failed, failed.Reason, failed.Faults),
             (Ending.CancelRequested, _, _) => (JobStatus.Cancelled, "Cancelled on request.", null),
+            (Ending.PauseRequested, _, _) => (JobStatus.Paused, "Paused on request.", null),
+            (Ending.OutOfTime, _, _) => (JobStatus.Failed, OutOfTime, null),
             (Ending.ShuttingDown, _, _) => (JobStatus.Retrying, "The worker was shut down; another continues.", null),
-            _ when needsLess || job.Attempt < _settings.MaxAttempts => (JobStatus.Retrying, Describe(process, said), null),
-            _ => (JobStatus.Failed, Describe(process, said) + $" That was attempt {job.Attempt} of {_settings.MaxAttempts}.", (IReadOnlyList<Fault>?)null),
+            _ when needsLess || Lost(job) < _settings.MaxAttempts => (JobStatus.Retrying, Describe(process, said), null),
+            _ => (JobStatus.Failed, Describe(process, said) + $" That was attempt {Lost(job)} of {_settings.MaxAttempts}.", (IReadOnlyList<Fault>?)null),
         };
         if (ending == Ending.Lost)
         {
@@ -143,9 +152,13 @@ internal sealed partial class RunJob(
         }
         log.LogInformation("Job {JobId}: attempt {Attempt} ends {Status}, exit code {ExitCode}. {Errors}", job.Id, job.Attempt, status, process.ExitCode, status == JobStatus.Succeeded ? "" : process.Errors);
         if (status == JobStatus.Retrying)
-            queue.EnqueueAgain(job.Id, _settings.RetryDelay); // Before the state: a surplus entry finds nothing to claim, a missing one would strand the job.
-        return await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None);
+            queue.AddTicket(job.Requires, _settings.RetryDelay); // Before the state: a surplus ticket finds nothing, a missing one would strand the job.
+        return await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None, _settings.RetryDelay);
     }
+
+    private const string OutOfTime = "Its deadline, or its longest running time, has passed. The last checkpoint is kept.";
+
+    private static int Lost(Job job) => job.Attempt - job.ForgivenAttempts;
 
     private static string Describe(TrainerProcess process, TrainingEvent? said) =>
         said is RunFailed failed ? failed.Reason : process.WantOfMemory is { } cause ? cause + "." : process.ExitCode > 128 ? $"The trainer was killed by signal {process.ExitCode - 128}." : $"The trainer ended with exit code {process.ExitCode}.";

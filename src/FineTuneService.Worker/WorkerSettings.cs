@@ -6,6 +6,9 @@ public sealed class WorkerSettings
     /// <summary>Runs at the same time: one a device.</summary>
     public int Slots { get; init; } = 1;
 
+    /// <summary>What this worker has, by names that jobs may require, such as <c>gpu</c>: each is a queue, served before the jobs that require nothing. Letters, digits, <c>-</c> and <c>_</c>.</summary>
+    public IReadOnlyList<string> Capabilities { get; init; } = [];
+
     /// <summary>Attempts that may be lost, one after another, before a job counts as failed.</summary>
     public int MaxAttempts { get; init; } = 3;
 

@@ -24,7 +24,7 @@ public sealed class JobQueueTests(Cluster cluster) : IAsyncLifetime
         var job = await db.Jobs.SingleAsync(Cancel);
         Assert.Equal("status", (await db.Events.SingleAsync(Cancel)).Type);
         var queued = _services.GetRequiredService<JobStorage>().GetMonitoringApi().EnqueuedJobs("default", 0, 10).Single();
-        Assert.Equal((job.HangfireJobId, "job_1"), (queued.Key, queued.Value.Job.Args[0]));
+        Assert.Equal((job.HangfireJobId, "default"), (queued.Key, queued.Value.Job.Args[0]));
     }
 
     [Fact]

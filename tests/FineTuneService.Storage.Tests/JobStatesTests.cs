@@ -44,15 +44,15 @@ public sealed class JobStatesTests(Cluster cluster) : IAsyncLifetime
     {
         await _states.Claim("job_1", "first", Lease, Cancel);
         Assert.Null(await _states.Claim("job_1", "second", Lease, Cancel));
-        Assert.Equal(["job_1"], await _states.Orphans(TimeSpan.Zero, Cancel));
+        Assert.Equal(["job_1"], (await _states.Orphans(TimeSpan.Zero, Cancel)).Select(job => job.Id));
 
         var second = await _states.Claim("job_1", "second", TimeSpan.Zero, Cancel);
 
         Assert.Equal(2, second!.Attempt);
         Assert.False(await _states.Change("job_1", 1, JobStatus.Running, null, null, Cancel));
-        Assert.Equal((false, false), await _states.Heartbeat("job_1", 1, Cancel));
+        Assert.Equal(RunOrder.Lost, await _states.Heartbeat("job_1", 1, Cancel));
         Assert.True(await _states.Change("job_1", 2, JobStatus.Running, null, null, Cancel));
-        Assert.Equal((true, false), await _states.Heartbeat("job_1", 2, Cancel));
+        Assert.Equal(RunOrder.GoOn, await _states.Heartbeat("job_1", 2, Cancel));
     }
 
     [Fact]
@@ -65,14 +65,14 @@ public sealed class JobStatesTests(Cluster cluster) : IAsyncLifetime
     [Fact]
     public async Task A_waiting_job_is_cancelled_at_once_and_a_running_one_is_asked()
     {
-        Assert.Equal(JobStatus.Cancelled, (await _states.RequestCancel("job_1", Cancel))!.Status);
-        Assert.Null(await _states.RequestCancel("job_1", Cancel));
+        Assert.Equal(JobStatus.Cancelled, (await _services.GetRequiredService<JobRequests>().Cancel("job_1", Cancel))!.Status);
+        Assert.Null(await _services.GetRequiredService<JobRequests>().Cancel("job_1", Cancel));
         Assert.Null(await _states.Claim("job_1", "here", Lease, Cancel));
 
         await _services.GetRequiredService<JobQueue>().Enqueue(Sample.Job("job_2"), Cancel);
         await _states.Claim("job_2", "here", Lease, Cancel);
-        Assert.Equal(JobStatus.Preparing, (await _states.RequestCancel("job_2", Cancel))!.Status);
-        Assert.Equal((true, true), await _states.Heartbeat("job_2", 1, Cancel));
+        Assert.Equal(JobStatus.Preparing, (await _services.GetRequiredService<JobRequests>().Cancel("job_2", Cancel))!.Status);
+        Assert.Equal(RunOrder.Cancel, await _states.Heartbeat("job_2", 1, Cancel));
     }
 
     private async Task<List<string>> Statuses()

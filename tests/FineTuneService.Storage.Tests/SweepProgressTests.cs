@@ -70,7 +70,7 @@ public sealed class SweepProgressTests(Cluster cluster) : IAsyncLifetime
         await Finish(1, JobStatus.Failed, 0.99);
         await Finish(2, JobStatus.Succeeded, double.NaN);
         await Finish(3, JobStatus.Succeeded, 0.1);
-        await _states.RequestCancel((await Standings())[3].JobId!, Cancel);
+        await _services.GetRequiredService<JobRequests>().Cancel((await Standings())[3].JobId!, Cancel);
 
         Assert.Equal([(1, 3)], (await Standings()).Where(standing => standing.Rung > 0).Select(standing => (standing.Rung, standing.Number)));
         await Finish(3, JobStatus.Succeeded, 0.2);
@@ -133,7 +133,7 @@ public sealed class SweepProgressTests(Cluster cluster) : IAsyncLifetime
         Assert.Equal(SweepStatus.Running, (await sweeps.RequestCancel(Id, Cancel))!.Status);
 
         Assert.Equal([JobStatus.Running, JobStatus.Cancelled, null, null], (await Standings()).Select(standing => standing.Status));
-        Assert.Equal((true, true), await _states.Heartbeat(running, 1, Cancel));
+        Assert.Equal(RunOrder.Cancel, await _states.Heartbeat(running, 1, Cancel));
         Assert.NotNull(await sweeps.RequestCancel(Id, Cancel));
         await _states.Change(running, 1, JobStatus.Cancelled, null, null, Cancel);
         Assert.Equal(SweepStatus.Cancelled, (await Sweep()).Status);

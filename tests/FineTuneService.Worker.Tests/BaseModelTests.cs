@@ -65,7 +65,7 @@ public sealed class BaseModelTests : IAsyncLifetime
         var id = await _house.Enqueue(steps: 3, Id, _commit);
         await _house.WaitFor(id, _ => _hub.Requests.Any(request => request.Cdn)); // Fails when the job ends first.
 
-        await _house.States.RequestCancel(id, Cancel);
+        await _house.Requests.Cancel(id, Cancel);
         var asked = System.Diagnostics.Stopwatch.GetTimestamp();
         await _house.WaitFor(id, job => job.Status == JobStatus.Cancelled);
 

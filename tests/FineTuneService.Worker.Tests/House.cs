@@ -22,6 +22,8 @@ public sealed class House : IAsyncLifetime
 
     public JobStates States => _services.GetRequiredService<JobStates>();
 
+    public JobRequests Requests => _services.GetRequiredService<JobRequests>();
+
     private static string Samples => Path.Combine(AppContext.BaseDirectory, "samples");
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

@@ -23,7 +23,7 @@ public sealed class RunJobTests : IAsyncLifetime
         await _house.WaitFor(id, job => job.Step >= 5);
 
         var asked = TimeProvider.System.GetUtcNow();
-        await _house.States.RequestCancel(id, Cancel);
+        await _house.Requests.Cancel(id, Cancel);
 
         var job = await _house.WaitFor(id, job => job.Status == JobStatus.Cancelled);
         var lastStep = (await _house.Losses(id))[^1];

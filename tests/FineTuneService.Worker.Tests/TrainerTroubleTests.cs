@@ -28,7 +28,7 @@ public sealed class TrainerTroubleTests : IAsyncLifetime
             Process.Start("kill", ["-CONT", $"{trainer.Id}"]).WaitForExit();
         }
         await Told(id, "The trainer goes on after");
-        await _house.States.RequestCancel(id, Cancel);
+        await _house.Requests.Cancel(id, Cancel);
         await _house.WaitFor(id, job => job.Status == JobStatus.Cancelled);
 
         async Task Told(string job, string message)

@@ -10,7 +10,7 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpRequest request, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
     {
         var faults = new FaultList();
         if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
@@ -20,15 +20,7 @@ public static class CreateJob
         var resolved = await resolve.Resolve(draft, faults, cancel);
         faults.ThrowIfAny();
 
-        var job = new Job
-        {
-            Id = Ids.NewJob(),
-            Name = spec.Name,
-            Status = JobStatus.Queued,
-            Spec = JsonSerializer.Serialize(resolved.Spec, Catalog.Json),
-            Resolutions = JsonSerializer.Serialize(resolved.Resolutions, Catalog.Json),
-            CreatedAt = clock.GetMicrosecondsNow(),
-        };
+        var job = NewJob.From(db.Project!, JsonSerializer.Serialize(resolved.Spec, Catalog.Json), JsonSerializer.Serialize(resolved.Resolutions, Catalog.Json), clock.GetMicrosecondsNow());
         await queue.Enqueue(job, cancel);
         transaction.Complete();
         return TypedResults.Created($"/jobs/{job.Id}", JobView.From(job));

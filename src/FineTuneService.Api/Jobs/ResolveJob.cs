@@ -107,7 +107,7 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models)
             return null;
         if (!_datasets.TryGetValue(name, out var found))
         {
-            var rows = await db.Datasets.FromSql($"SELECT * FROM finetune.datasets WHERE id = {name} OR name = {name} ORDER BY id DESC LIMIT 1 FOR SHARE").AsNoTracking().ToListAsync(cancel);
+            var rows = await db.Datasets.FromSql($"SELECT * FROM finetune.datasets WHERE project_id = {db.Project} AND (id = {name} OR name = {name}) ORDER BY id DESC LIMIT 1 FOR SHARE").AsNoTracking().ToListAsync(cancel);
             _datasets[name] = found = rows is [var row] ? new(row.Id, row.Name, row.Rows, DatasetView.ProfileOf(row)) : null;
         }
         if (found is null)

@@ -11,6 +11,7 @@ public static class CancelSweep
     /// <param name="id">The sweep's id.</param>
     public static async Task<Results<Ok<SweepView>, Accepted<SweepView>>> Handle(string id, FineTuneDb db, SweepStates states, CancellationToken cancel)
     {
+        await db.FindSweep(id, cancel);
         if (await states.RequestCancel(id, cancel) is not { } sweep)
             throw ProblemException.Conflict($"The sweep has ended already: {(await db.FindSweep(id, cancel)).Status.ToString().ToLowerInvariant()}.");
         var view = await ReadSweeps.View(db, sweep, cancel);

@@ -1,0 +1,52 @@
+using FineTuneService.Contracts;
+using Hangfire.States;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneService.Storage;
+
+/// <summary>Decides which job is next: by priority, then the project that runs least, then age; within the projects' limits.</summary>
+public sealed class JobClaims(IDbContextFactory<FineTuneDb> databases, JobStates states, TimeProvider clock)
+{
+    private const int ClaimLock = 0x46_54_51; // Of this service's advisory locks, the one under which jobs are chosen.
+
+    /// <summary>Takes the next job of a queue for a worker; see <see cref="JobStates.Claim"/>. Null when there is none.</summary>
+    /// <param name="queue">See <see cref="JobQueue.QueueFor"/>.</param>
+    public async Task<Job?> Next(string queue, string worker, TimeSpan heartbeatLease, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        await db.Database.OpenConnectionAsync(cancel);
+        // One chooses at a time, or two would run into a project's limit together. On a connection of its own: it is let go when we die.
+        await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_lock({ClaimLock})", cancel);
+        try
+        {
+            while (await Candidates(db, queue, heartbeatLease).FirstOrDefaultAsync(cancel) is { } next)
+                if (await states.Claim(next, worker, heartbeatLease, cancel) is { } job)
+                    return job;
+            return null;
+        }
+        finally
+        {
+            await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_unlock({ClaimLock})", CancellationToken.None);
+        }
+    }
+
+    /// <summary>How many jobs are taken before this one, as things stand, by workers that could take it; null for a job that is not in the queue.</summary>
+    public static async Task<int?> Position(FineTuneDb db, Job job, CancellationToken cancel) => job.Status is not (JobStatus.Queued or JobStatus.Retrying) ? null : await db.Jobs.IgnoreQueryFilters()
+        .CountAsync(other => (other.Status == JobStatus.Queued || other.Status == JobStatus.Retrying) && other.Requires == job.Requires
+            && (other.Priority > job.Priority || (other.Priority == job.Priority && string.Compare(other.Id, job.Id) < 0)), cancel);
+
+    private IQueryable<string> Candidates(FineTuneDb db, string queue, TimeSpan heartbeatLease)
+    {
+        var now = clock.GetUtcNow();
+        var silent = now - heartbeatLease;
+        return db.Database.SqlQuery<string>($"""
+            SELECT job.id AS "Value" FROM finetune.jobs AS job
+            LEFT JOIN finetune.projects AS project ON project.id = job.project_id
+            CROSS JOIN LATERAL (SELECT count(*) AS jobs FROM finetune.jobs AS other WHERE other.project_id = job.project_id AND other.status IN ('Preparing', 'Running') AND other.heartbeat_at >= {silent}) AS running
+            WHERE ((job.status IN ('Queued', 'Retrying') AND (job.not_before IS NULL OR job.not_before <= {now})) OR (job.status IN ('Preparing', 'Running') AND job.heartbeat_at < {silent}))
+                AND coalesce(job.requires, {EnqueuedState.DefaultQueue}) = {queue}
+                AND (project.max_running_jobs IS NULL OR running.jobs < project.max_running_jobs)
+            ORDER BY job.priority DESC, running.jobs, job.id
+            """);
+    }
+}
