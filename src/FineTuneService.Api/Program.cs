@@ -1,3 +1,4 @@
+using FineTuneService.Api.Access;
 using FineTuneService.Api.BaseModels;
 using FineTuneService.Api.Checkpoints;
 using FineTuneService.Api.Datasets;
@@ -7,6 +8,7 @@ using FineTuneService.Api.Jobs;
 using FineTuneService.Api.OpenApi;
 using FineTuneService.Api.Predictions;
 using FineTuneService.Api.Problems;
+using FineTuneService.Api.Projects;
 using FineTuneService.Api.Sweeps;
 using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
@@ -25,6 +27,7 @@ builder.Services.ConfigureHttpJsonOptions(json =>
 });
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // ProblemMiddleware tells more than a bare 400.
 await builder.AddFineTuneStorage();
+builder.Services.AddAccess(builder.Configuration);
 builder.Services.AddDatasets();
 builder.Services.AddBaseModels(builder.Configuration, builder.Environment.ContentRootPath);
 builder.Services.AddWarmModels();
@@ -35,11 +38,16 @@ var app = builder.Build();
 
 DatasetDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvider.System);
 BaseModelDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvider.System);
+await BootstrapKey.Ensure(app.Services);
 
 app.UseSerilogRequestLogging();
+app.UseMiddleware<AuditTrail>();
 app.UseMiddleware<ProblemMiddleware>();
 app.UseSwagger();
 app.UseSwaggerUI();
+app.UseAuthentication();
+app.UseRateLimiter();
+app.UseAuthorization();
 
 app.MapDatasets();
 app.MapJobs();
@@ -48,8 +56,9 @@ app.MapCheckpoints();
 app.MapPredictions();
 app.MapGenerations();
 app.MapBaseModels();
+app.MapProjects();
 app.MapHealth();
-app.MapHangfireDashboard("/hangfire"); // To local requests only, Hangfire's default.
-app.MapGet("/", () => Results.Redirect("/swagger")).ExcludeFromDescription();
+app.MapHangfireDashboard("/hangfire", new DashboardOptions { Authorization = [] }).RequireScope(Scope.Admin);
+app.MapGet("/", () => Results.Redirect("/swagger")).ExcludeFromDescription().AllowAnonymous();
 
 await app.RunAsync();

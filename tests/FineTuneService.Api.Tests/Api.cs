@@ -6,6 +6,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Hub.Tests;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
 [assembly: AssemblyFixture(typeof(FineTuneService.Api.Tests.Api))]
@@ -21,6 +22,9 @@ public sealed class Api : IAsyncLifetime
     public static string Output { get; } = AppContext.BaseDirectory;
 
     public static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    /// <summary>Of the default project, with the scope admin.</summary>
+    public const string Key = "ft_of_the_tests_which_nobody_can_guess_0123";
 
     public const int ModelBytes = 20_000_000;
 
@@ -51,12 +55,14 @@ public sealed class Api : IAsyncLifetime
             .UseSetting("Hub:Offline", "false")
             .UseSetting("Hub:Retries", "1")
             .UseSetting("Hub:RetryDelay", "00:00:00.001")
+            .UseSetting("Access:BootstrapKey", Key)
             .UseSetting("Predictor:QueueLength", "4")
             .UseSetting("Worker:TrainerPath", Path.Combine(Output, "Fixtures", "predictor.sh"))
             .UseSetting("Serilog:MinimumLevel:Default", "Fatal"));
         _configured.UseKestrel(0);
         _configured.StartServer();
         Http = _configured.CreateClient();
+        Http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
     }
 
     public async ValueTask DisposeAsync()
@@ -79,8 +85,8 @@ public sealed class Api : IAsyncLifetime
 
     public async Task<T> InDatabase<T>(Func<FineTuneDb, Task<T>> act)
     {
-        await using var scope = Services.CreateAsyncScope();
-        return await act(scope.ServiceProvider.GetRequiredService<FineTuneDb>());
+        await using var db = await Services.GetRequiredService<IDbContextFactory<FineTuneDb>>().CreateDbContextAsync(Cancel);
+        return await act(db);
     }
 
     public async Task<JsonObject> Get(string path, HttpStatusCode expected = HttpStatusCode.OK) => await Read(await Http.GetAsync(path, Cancel), expected);

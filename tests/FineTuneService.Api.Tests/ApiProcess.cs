@@ -12,6 +12,7 @@ internal static class ApiProcess
         var output = new DirectoryInfo(Api.Output);
         var start = new ProcessStartInfo(Path.Combine(output.Parent!.Parent!.FullName, "FineTuneService.Api", output.Name, "FineTuneService.Api")) { RedirectStandardOutput = true, WorkingDirectory = data };
         start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
+        start.Environment["Access__BootstrapKey"] = Api.Key;
         if (postgres is not null)
             start.Environment["ConnectionStrings__Postgres"] = postgres;
         start.Environment["Storage__DataDirectory"] = data;

@@ -143,7 +143,7 @@ public sealed class CheckpointsTests(Api api)
     private async Task<string> SendRaw(string path)
     {
         using var client = new TcpClient(api.Http.BaseAddress!.Host, api.Http.BaseAddress.Port);
-        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), Api.Cancel);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Api.Key}\r\nConnection: close\r\n\r\n"), Api.Cancel);
         return await new StreamReader(client.GetStream()).ReadToEndAsync(Api.Cancel);
     }
 }

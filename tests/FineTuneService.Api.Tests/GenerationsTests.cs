@@ -227,6 +227,7 @@ public sealed class GenerationsTests(Api api)
     {
         using var hasty = new SocketsHttpHandler { ResponseDrainTimeout = TimeSpan.Zero };
         using var http = new HttpClient(hasty) { BaseAddress = api.Http.BaseAddress };
+        http.DefaultRequestHeaders.Authorization = new("Bearer", Api.Key);
         using var response = await Stream(http, id, $$"""{"prompts": ["{{prompt}}"], "generation": {"max_new_tokens": {{tokens}} } }""");
         using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(Api.Cancel));
         Assert.StartsWith("data: {\"prompt\":0,", await lines.ReadLineAsync(Api.Cancel));

@@ -20,6 +20,7 @@ public sealed class LargeUploadTests(Api api)
         try
         {
             using var http = new HttpClient(new SocketsHttpHandler()) { BaseAddress = new Uri(await ApiProcess.ListeningUrl(process)), Timeout = TimeSpan.FromMinutes(5) };
+            http.DefaultRequestHeaders.Authorization = new("Bearer", Api.Key);
             await Api.Read(await http.PostAsync("/datasets", Form(1 << 20), Api.Cancel), HttpStatusCode.Created);
             File.WriteAllText($"/proc/{process.Id}/clear_refs", "5"); // proc(5): the peak counts anew.
             var before = Memory(process, "VmRSS");

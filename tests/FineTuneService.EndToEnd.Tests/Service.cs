@@ -15,6 +15,8 @@ public sealed class Service : IAsyncLifetime
 
     public static string Samples { get; } = Path.Combine(AppContext.BaseDirectory, "samples");
 
+    private const string Key = "ft_of_the_tests_which_nobody_can_guess_0123";
+
     public HttpClient Http { get; } = new(new SocketsHttpHandler()) { Timeout = TimeSpan.FromMinutes(2) };
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -23,6 +25,7 @@ public sealed class Service : IAsyncLifetime
     {
         var url = $"http://127.0.0.1:{FreePort()}";
         Http.BaseAddress = new Uri(url);
+        Http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
         Start("Api", url);
         await WaitUntilReady();
     }
@@ -115,6 +118,7 @@ public sealed class Service : IAsyncLifetime
         var folder = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", $"FineTuneService.{host}", configuration));
         var start = new ProcessStartInfo(Path.Combine(folder, $"FineTuneService.{host}")) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["ASPNETCORE_URLS"] = url;
+        start.Environment["Access__BootstrapKey"] = Key;
         start.Environment["Storage__DataDirectory"] = _data;
         start.Environment["Storage__ModelsDirectory"] = Path.Combine(Samples, "models");
         var process = Process.Start(start)!;

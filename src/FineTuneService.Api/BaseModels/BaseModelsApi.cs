@@ -1,3 +1,4 @@
+using FineTuneService.Api.Access;
 using FineTuneService.Api.Problems;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
@@ -26,8 +27,8 @@ public static class BaseModelsApi
     public static void MapBaseModels(this IEndpointRouteBuilder routes)
     {
         var models = routes.MapGroup("/base-models").WithTags("Base models");
-        models.MapGet("/", List);
-        models.MapPost("/", ImportBaseModel.Handle).WithMetadata(Form)
+        models.MapGet("/", List).RequireScope(Scope.ModelsRead);
+        models.MapPost("/", ImportBaseModel.Handle).RequireScope(Scope.Admin).WithMetadata(Form)
             .Refuses(
                 StatusCodes.Status409Conflict, StatusCodes.Status413PayloadTooLarge, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity,
                 StatusCodes.Status503ServiceUnavailable, StatusCodes.Status507InsufficientStorage);

@@ -1,3 +1,4 @@
+using FineTuneService.Api.Access;
 using FineTuneService.Api.Problems;
 
 namespace FineTuneService.Api.Checkpoints;
@@ -6,7 +7,7 @@ public static class CheckpointsApi
 {
     public static void MapCheckpoints(this IEndpointRouteBuilder routes)
     {
-        var checkpoints = routes.MapGroup("/jobs/{id}/checkpoints").WithTags("Checkpoints");
+        var checkpoints = routes.MapGroup("/jobs/{id}/checkpoints").WithTags("Checkpoints").RequireScope(Scope.ModelsRead);
         checkpoints.MapGet("/", ReadCheckpoints.List).Refuses(StatusCodes.Status404NotFound);
         checkpoints.MapGet("/{which}/files", ReadCheckpoints.Files).Refuses(StatusCodes.Status404NotFound);
         checkpoints.MapGet("/{which}/files/{**path}", DownloadFile.Handle)

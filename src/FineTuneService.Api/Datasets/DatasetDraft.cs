@@ -31,12 +31,13 @@ public sealed class DatasetDraft(StorageSettings storage) : IAsyncDisposable
 
     /// <summary>Reads the file through and gives it its final name.</summary>
     /// <exception cref="FaultException">With file name and line of what is wrong in it.</exception>
-    public async Task<Dataset> Publish(string fileName, string name, string sha256, DateTimeOffset now, CancellationToken cancel)
+    public async Task<Dataset> Publish(string projectId, string fileName, string name, string sha256, DateTimeOffset now, CancellationToken cancel)
     {
         var profile = await Task.Run(() => Profile(fileName), cancel);
         var dataset = new Dataset
         {
             Id = _id,
+            ProjectId = projectId,
             Name = name,
             FileName = fileName,
             Format = _format!,

@@ -1,3 +1,4 @@
+using FineTuneService.Api.Access;
 using FineTuneService.Api.Problems;
 
 namespace FineTuneService.Api.Datasets;
@@ -17,7 +18,7 @@ public static class DatasetsApi
 
     public static void MapDatasets(this IEndpointRouteBuilder routes)
     {
-        var datasets = routes.MapGroup("/datasets").WithTags("Datasets");
+        var datasets = routes.MapGroup("/datasets").WithTags("Datasets").RequireScopes("datasets");
         datasets.MapPost("/", UploadDataset.Handle).WithMetadata(Form)
             .Refuses(StatusCodes.Status413PayloadTooLarge, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status507InsufficientStorage);
         datasets.MapGet("/", ReadDatasets.List).Refuses(StatusCodes.Status422UnprocessableEntity);

@@ -1,4 +1,5 @@
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Projects;
 using FineTuneService.Api.Uploads;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -14,8 +15,8 @@ public static class UploadDataset
         HttpRequest request, FineTuneDb db, StorageSettings storage, IOptions<DatasetSettings> settings, TimeProvider clock, CancellationToken cancel)
     {
         await using var draft = new DatasetDraft(storage);
-        var upload = await UploadForm.Read(request, draft.Create, settings.Value.MaxBytes, cancel);
-        var dataset = await draft.Publish(upload.FileName, upload.Name ?? upload.FileName, upload.Sha256, clock.GetMicrosecondsNow(), cancel);
+        var upload = await UploadForm.Read(request, draft.Create, await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel), cancel);
+        var dataset = await draft.Publish(db.Project!, upload.FileName, upload.Name ?? upload.FileName, upload.Sha256, clock.GetMicrosecondsNow(), cancel);
         db.Datasets.Add(dataset);
         try
         {

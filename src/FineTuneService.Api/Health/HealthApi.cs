@@ -17,7 +17,7 @@ public static class HealthApi
 
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
-        var health = routes.MapGroup("/health").WithTags("Health");
+        var health = routes.MapGroup("/health").WithTags("Health").AllowAnonymous();
         health.MapGet("/live", Live);
         health.MapGet("/ready", Ready).Produces<HealthReport>(StatusCodes.Status503ServiceUnavailable);
     }

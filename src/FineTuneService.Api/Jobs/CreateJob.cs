@@ -1,5 +1,6 @@
 using System.Text.Json;
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Projects;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -17,6 +18,7 @@ public static class CreateJob
             throw new FaultException([.. faults.All]);
         var draft = await resolve.FindModels(spec, faults, cancel);
         using var transaction = Transactions.Begin();
+        await Quotas.CheckJobs(db, clock, cancel);
         var resolved = await resolve.Resolve(draft, faults, cancel);
         faults.ThrowIfAny();
 

@@ -1,3 +1,4 @@
+using FineTuneService.Api.Access;
 using FineTuneService.Api.Paging;
 using FineTuneService.Api.Problems;
 
@@ -10,9 +11,9 @@ public static class JobsApi
 
     public static void MapJobs(this IEndpointRouteBuilder routes)
     {
-        var jobs = routes.MapGroup("/jobs").WithTags("Jobs");
+        var jobs = routes.MapGroup("/jobs").WithTags("Jobs").RequireScopes("jobs");
         jobs.MapPost("/", CreateJob.Handle).Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
-        jobs.MapPost("/estimate", EstimateJob.Handle).Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
+        jobs.MapPost("/estimate", EstimateJob.Handle).RequireScope("jobs:read").Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
         jobs.MapGet("/", ReadJobs.List).Refuses(StatusCodes.Status422UnprocessableEntity);
         jobs.MapGet("/{id}", ReadJobs.Get).Refuses(StatusCodes.Status404NotFound);
         jobs.MapPost("/{id}/cancel", CancelJob.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);

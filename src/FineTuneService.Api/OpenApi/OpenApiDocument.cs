@@ -10,6 +10,9 @@ namespace FineTuneService.Api.OpenApi;
 
 public static class OpenApiDocument
 {
+    /// <summary>The name of the security scheme.</summary>
+    internal const string Key = "key";
+
     /// <summary>The description of this API, at <c>/swagger</c> for people and <c>/swagger/v1/swagger.json</c> for programs.</summary>
     public static IServiceCollection AddOpenApiDocument(this IServiceCollection services) => services
         .AddEndpointsApiExplorer()
@@ -35,6 +38,7 @@ public static class OpenApiDocument
             options.MapType<OneOrMany<int>>(() => OneOrManySchema(JsonSchemaType.Integer));
             options.CustomSchemaIds(NameOf);
             options.SchemaFilter<Contract>();
+            options.AddSecurityDefinition(Key, new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A key of this service, or a token of its identity provider." });
             options.OperationFilter<Operations>();
         });
 

@@ -1,5 +1,6 @@
 using System.Net.Mime;
 using System.Text.Json.Nodes;
+using FineTuneService.Api.Access;
 using FineTuneService.Api.Predictions;
 using FineTuneService.Contracts;
 using Microsoft.OpenApi;
@@ -60,10 +61,20 @@ internal sealed class Operations : IOperationFilter
     public void Apply(OpenApiOperation operation, OperationFilterContext context)
     {
         var metadata = context.ApiDescription.ActionDescriptor.EndpointMetadata;
+        if (metadata.OfType<RequiredScope>().LastOrDefault() is { } needed)
+            Secure(operation, needed.Scope, context.Document);
         if (metadata.OfType<FileUpload>().FirstOrDefault() is { } upload)
             operation.RequestBody = Form(upload);
         if (context.ApiDescription.ParameterDescriptions.FirstOrDefault(parameter => parameter.Source.Id == "Body") is { Type: { } body } && Examples.TryGetValue(body, out var example))
             ((OpenApiMediaType)operation.RequestBody!.Content![MediaTypeNames.Application.Json]).Example = JsonNode.Parse(example);
+    }
+
+    private static void Secure(OpenApiOperation operation, string scope, Microsoft.OpenApi.OpenApiDocument document)
+    {
+        operation.Security = [new() { [new OpenApiSecuritySchemeReference(OpenApi.OpenApiDocument.Key, document)] = [] }];
+        operation.Description = $"{operation.Description}\n\nScope: `{scope}`.".Trim();
+        foreach (var (status, why) in new[] { ("401", "Unauthorized"), ("403", "Forbidden"), ("429", "Too Many Requests") })
+            operation.Responses!.TryAdd(status, new OpenApiResponse { Description = why });
     }
 
     private static OpenApiRequestBody Form(FileUpload upload) => new()

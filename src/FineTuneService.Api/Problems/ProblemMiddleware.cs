@@ -58,6 +58,9 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
 
     private static string? Hint(int status) => status switch
     {
+        StatusCodes.Status401Unauthorized => "No key came with the request, or one that is unknown, revoked or expired. Send Authorization: Bearer and a key of this service.",
+        StatusCodes.Status403Forbidden => "This key has not the scope that is needed here; /swagger names it.",
+        StatusCodes.Status429TooManyRequests => "Too many requests; the header Retry-After tells for how many seconds to wait.",
         StatusCodes.Status404NotFound => "There is nothing at this address; /swagger shows what there is.",
         StatusCodes.Status405MethodNotAllowed => "This address does not know this method; the header Allow names those it knows.",
         StatusCodes.Status415UnsupportedMediaType => "The Content-Type is not what is expected here; /swagger names it.",

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Projects;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -25,6 +26,7 @@ public static class CreateSweep
         var children = new SweepChildren(spec, new SweepSpace(spec, faults).Points());
         await children.Read(resolve, cancel);
         using var transaction = Transactions.Begin();
+        await Quotas.CheckJobs(db, clock, cancel);
         await children.Resolve(resolve, cancel);
         foreach (var fault in children.Faults())
             faults.Add(fault);
@@ -34,6 +36,7 @@ public static class CreateSweep
         var sweep = new Sweep
         {
             Id = Ids.NewSweep(),
+            ProjectId = db.Project!,
             Name = spec.Name,
             Status = SweepStatus.Running,
             Spec = JsonSerializer.Serialize(spec, Catalog.Json),

@@ -1,3 +1,4 @@
+using FineTuneService.Api.Access;
 using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 
@@ -7,7 +8,7 @@ public static class SweepsApi
 {
     public static void MapSweeps(this IEndpointRouteBuilder routes)
     {
-        var sweeps = routes.MapGroup("/sweeps").WithTags("Sweeps");
+        var sweeps = routes.MapGroup("/sweeps").WithTags("Sweeps").RequireScopes("jobs");
         sweeps.MapPost("/", CreateSweep.Handle).Accepts<SweepSpec>("application/json").Refuses(StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
         sweeps.MapGet("/", ReadSweeps.List).Refuses(StatusCodes.Status422UnprocessableEntity);
         sweeps.MapGet("/{id}", ReadSweeps.Get).Refuses(StatusCodes.Status404NotFound);

@@ -40,6 +40,10 @@ internal static partial class QuickstartCommand
     {
         using var client = new ServiceClient(url);
         await client.WaitUntilReady(TimeSpan.FromMinutes(2), cancel);
+        var key = Path.Combine(data, "bootstrap-key");
+        client.Key = Environment.GetEnvironmentVariable("FINETUNE_API_KEY") ?? (File.Exists(key)
+            ? (await File.ReadAllTextAsync(key, cancel)).Trim()
+            : throw new FaultException("FINETUNE_API_KEY", null, $"There is no key: the variable is not set, and {key} does not exist.", "Set it to a key of the service."));
 
         var spec = await FillIn(await File.ReadAllTextAsync(Path.Combine(samples, "jobs", "sst2-sentiment.json"), cancel), client, samples, cancel);
         var job = await client.Post("jobs", spec, cancel);
@@ -56,6 +60,7 @@ internal static partial class QuickstartCommand
         }
 
         await Summarise(client, id, data, cancel);
+        Say($"your key           $(cat {key})");
         Say($"Swagger UI         {new Uri(url, "swagger")}");
         Say($"queue              {new Uri(url, "hangfire")}");
         Say($"this job           {new Uri(url, $"jobs/{id}")}");

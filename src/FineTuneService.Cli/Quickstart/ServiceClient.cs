@@ -18,6 +18,12 @@ internal sealed class ServiceClient(Uri url) : IDisposable
             await Task.Delay(TimeSpan.FromMilliseconds(200), limit.Token);
     }
 
+    /// <summary>Every request comes with this key from now on.</summary>
+    public string Key
+    {
+        set => _http.DefaultRequestHeaders.Authorization = new("Bearer", value);
+    }
+
     public async Task<JsonNode> Get(string path, CancellationToken cancel) => await Read(await _http.GetAsync(path, cancel), cancel);
 
     public async Task<JsonNode> Post(string path, string json, CancellationToken cancel) =>
