@@ -27,6 +27,7 @@ public static class StorageServices
         services.AddSingleton(settings);
         services.AddSingleton(_ => TrainerLocation.Find(builder.Configuration));
         services.AddSingleton<MergedCheckpoints>();
+        services.AddSingleton<JobDeletion>();
 
         var connectionString = builder.Configuration.GetConnectionString("Postgres");
         if (connectionString is null)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Postgres;
@@ -69,16 +70,12 @@ public sealed class House : IAsyncLifetime
         return worker;
     }
 
-    public async Task<string> Enqueue(int steps, string baseModel = "tiny-bert-en", string? revision = null)
+    /// <param name="scheduling">As a specification has it.</param>
+    public async Task<string> Enqueue(int steps, string baseModel = "tiny-bert-en", string? revision = null, JobScheduling? scheduling = null)
     {
-        var job = new Job
-        {
-            Id = Ids.NewJob(),
-            Status = JobStatus.Queued,
-            Resolutions = "[]",
-            CreatedAt = TimeProvider.System.GetUtcNow(),
-            Spec = Spec(steps, 50, baseModel, revision),
-        };
+        var spec = JsonNode.Parse(Spec(steps, 50, baseModel, revision))!;
+        spec["scheduling"] = JsonSerializer.SerializeToNode(scheduling ?? new(), SnakeCaseJson.Options);
+        var job = NewJob.From(Project.Default, spec.ToJsonString(), "[]", TimeProvider.System.GetUtcNow());
         await _services.GetRequiredService<JobQueue>().Enqueue(job, Cancel);
         return job.Id;
     }
@@ -108,7 +105,16 @@ public sealed class House : IAsyncLifetime
         SnakeCaseJson.Options);
 
     /// <summary>Polls a job until <paramref name="wanted"/> holds; fails when it ends otherwise.</summary>
-    public async Task<Job> WaitFor(string id, Func<Job, bool> wanted)
+    public Task<Job> WaitFor(string id, Func<Job, bool> wanted) => WaitUntil(id, job =>
+    {
+        if (wanted(job))
+            return true;
+        Assert.False(job.Status.IsTerminal(), $"{job.Status}: {job.Reason} {job.Faults}");
+        return false;
+    });
+
+    /// <summary>Polls a job until <paramref name="wanted"/> holds, however it ends.</summary>
+    public async Task<Job> WaitUntil(string id, Func<Job, bool> wanted)
     {
         while (true)
         {
@@ -116,7 +122,6 @@ public sealed class House : IAsyncLifetime
             var job = await db.Jobs.AsNoTracking().SingleAsync(row => row.Id == id, Cancel);
             if (wanted(job))
                 return job;
-            Assert.False(job.Status.IsTerminal(), $"{job.Status}: {job.Reason} {job.Faults}");
             await Task.Delay(50, Cancel);
         }
     }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
+using FineTuneService.Api.Idempotency;
 using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using Microsoft.AspNetCore.Http.Features;
@@ -20,7 +21,17 @@ public sealed record UploadForm(string FileName, string? Name, string Sha256)
 
     /// <param name="create">Opens the file that is written, by the name of the one that is sent.</param>
     /// <param name="limit">Bytes of the file; more are refused with 413.</param>
-    public static async Task<UploadForm> Read(HttpRequest request, Func<string, FileStream> create, long limit, CancellationToken cancel)
+    public static async Task<UploadForm> Read(HttpRequest request, Func<string, Stream> create, long limit, CancellationToken cancel)
+    {
+        var form = await ReadParts(request, create, limit, cancel);
+        RequestFingerprint.Leave(request.HttpContext, form.ToString());
+        return form;
+    }
+
+    /// <summary>What <see cref="Read"/> leaves, of a form that was read before and is not wanted again.</summary>
+    public static async Task<string> Fingerprint(HttpRequest request, CancellationToken cancel) => (await ReadParts(request, _ => Stream.Null, long.MaxValue - FormOverhead, cancel)).ToString();
+
+    private static async Task<UploadForm> ReadParts(HttpRequest request, Func<string, Stream> create, long limit, CancellationToken cancel)
     {
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
             size.MaxRequestBodySize = limit + FormOverhead;
@@ -54,7 +65,7 @@ public sealed record UploadForm(string FileName, string? Name, string Sha256)
         return file is var (fileName, sha256) ? new(fileName, name, sha256) : throw new FaultException("file", null, "There is no file in the form.", "Add a part named 'file' with a file name.");
     }
 
-    private static async Task<(string FileName, string Sha256)> Save(MultipartSection section, string givenName, Func<string, FileStream> create, long limit, CancellationToken cancel)
+    private static async Task<(string FileName, string Sha256)> Save(MultipartSection section, string givenName, Func<string, Stream> create, long limit, CancellationToken cancel)
     {
         var fileName = Path.GetFileName(givenName.Replace('\\', '/'));
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -62,14 +73,15 @@ public sealed record UploadForm(string FileName, string? Name, string Sha256)
         try
         {
             await using var file = create(fileName);
+            var written = 0L;
             for (int read; (read = await section.Body.ReadAsync(buffer, cancel)) > 0;)
             {
-                if (file.Length + read > limit)
+                if ((written += read) > limit)
                     throw new ProblemException(StatusCodes.Status413PayloadTooLarge, $"The file is larger than {limit} bytes.");
                 hash.AppendData(buffer, 0, read);
                 await file.WriteAsync(buffer.AsMemory(0, read), cancel);
             }
-            file.Flush(flushToDisk: true);
+            (file as FileStream)?.Flush(flushToDisk: true);
         }
         finally
         {
