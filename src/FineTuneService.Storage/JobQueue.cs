@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Storage.Telemetry;
 using Hangfire;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
@@ -17,6 +18,7 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
     /// <summary>Job row, first event and queue entry in one transaction: all of them are there, or none.</summary>
     public async Task Enqueue(Job job, CancellationToken cancel)
     {
+        using var span = JobTrace.StartQueueing(job);
         _ = hangfire; // Its first use lays out Hangfire's schema, which must not happen inside the transaction.
         using var transaction = Transactions.Begin();
         await using var connection = database.CreateConnection();
