@@ -9,6 +9,7 @@ using FineTuneService.Api.Predictions;
 using FineTuneService.Api.Problems;
 using FineTuneService.Api.Sweeps;
 using FineTuneService.Api.WarmModels;
+using FineTuneService.Api.Webhooks;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -29,6 +30,7 @@ builder.Services.AddDatasets();
 builder.Services.AddBaseModels(builder.Configuration, builder.Environment.ContentRootPath);
 builder.Services.AddWarmModels();
 builder.Services.AddJobs();
+builder.Services.AddWebhooks();
 builder.Services.AddOpenApiDocument();
 
 var app = builder.Build();
@@ -48,6 +50,7 @@ app.MapCheckpoints();
 app.MapPredictions();
 app.MapGenerations();
 app.MapBaseModels();
+app.MapWebhooks();
 app.MapHealth();
 app.MapHangfireDashboard("/hangfire"); // To local requests only, Hangfire's default.
 app.MapGet("/", () => Results.Redirect("/swagger")).ExcludeFromDescription();

@@ -6,7 +6,8 @@ namespace FineTuneService.Api.Tests;
 internal static class ApiProcess
 {
     /// <param name="postgres">Connection string; null: the embedded database, under <paramref name="data"/>.</param>
-    public static Process Start(string data, string? postgres = null)
+    /// <param name="settings">As environment variables.</param>
+    public static Process Start(string data, string? postgres = null, params IEnumerable<(string Name, string Value)> settings)
     {
         // …/artifacts/bin/<project>/<configuration>/
         var output = new DirectoryInfo(Api.Output);
@@ -18,6 +19,9 @@ internal static class ApiProcess
         start.Environment["Serilog__MinimumLevel__Override__Microsoft.Hosting.Lifetime"] = "Information";
         // How much garbage .NET lets lie before it collects follows the processor's cache: a quarter of a gigabyte on some. 16 MB everywhere, so that what a test measures is what the service holds.
         start.Environment["DOTNET_GCgen0size"] = "0x1000000";
+        start.Environment["Webhooks__Parallel"] = "0"; // Where it shares a database, the messages are not for it to send.
+        foreach (var (name, value) in settings)
+            start.Environment[name] = value;
         return Process.Start(start)!;
     }
 
