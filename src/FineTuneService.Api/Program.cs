@@ -15,6 +15,7 @@ using FineTuneService.Api.Sweeps;
 using FineTuneService.Api.Telemetry;
 using FineTuneService.Api.WarmModels;
 using FineTuneService.Api.Workers;
+using FineTuneService.Api.Webhooks;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Telemetry;
@@ -45,6 +46,7 @@ builder.Services.AddBaseModels(builder.Configuration, builder.Environment.Conten
 builder.Services.AddWarmModels();
 builder.Services.AddJobs();
 builder.Services.AddRetention();
+builder.Services.AddWebhooks();
 builder.Services.AddOpenApiDocument();
 
 var app = builder.Build();
@@ -72,6 +74,7 @@ app.MapGenerations();
 app.MapBaseModels();
 app.MapProjects();
 app.MapWorkers();
+app.MapWebhooks();
 app.MapHealth();
 app.MapFineTuneMetrics().ForScrapers(app.Services);
 app.MapHangfireDashboard("/hangfire", new DashboardOptions { Authorization = [] }).RequireScope(Scope.Admin);

@@ -15,7 +15,7 @@ namespace FineTuneService.Storage;
 /// </summary>
 public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, TimeProvider clock)
 {
-    /// <summary>Job row, first event and queue entry in one transaction: all of them are there, or none.</summary>
+    /// <summary>Job row, first event, messages to webhooks and queue entry in one transaction: all of them are there, or none.</summary>
     public async Task Enqueue(Job job, CancellationToken cancel)
     {
         using var span = JobTrace.StartQueueing(job);
@@ -28,6 +28,7 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
         await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>().UseNpgsql(connection).UseSnakeCaseNamingConvention().Options);
         db.Jobs.Add(job);
         db.Events.Add(JobStates.StatusEvent(job, clock));
+        await db.Announce(job, clock.GetUtcNow(), cancel);
         await db.SaveChangesAsync(cancel);
         transaction.Complete();
     }

@@ -16,7 +16,7 @@ public sealed class MigrateCommandTests(Api api)
         connection.Remove(nameof(connection.Password));
         var folder = Directory.CreateTempSubdirectory("finetune-migrate-").FullName;
 
-        using (var migrate = ApiProcess.Start(folder, connection.ConnectionString, password, "migrate"))
+        using (var migrate = ApiProcess.Start(folder, connection.ConnectionString, "migrate", ("PGPASSWORD", password!)))
         {
             var said = await migrate.StandardOutput.ReadToEndAsync(Api.Cancel);
             await migrate.WaitForExitAsync(Api.Cancel);

@@ -2,6 +2,7 @@ using System.Net.Mime;
 using System.Text.Json.Nodes;
 using FineTuneService.Api.Access;
 using FineTuneService.Api.Predictions;
+using FineTuneService.Api.Webhooks;
 using FineTuneService.Contracts;
 using Microsoft.OpenApi;
 using Swashbuckle.AspNetCore.SwaggerGen;
@@ -56,6 +57,7 @@ internal sealed class Operations : IOperationFilter
             """,
         [typeof(PredictBody)] = """{ "texts": ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"] }""",
         [typeof(GenerateRequest)] = """{ "prompts": ["Once upon a time"], "generation": { "max_new_tokens": 64, "temperature": 0.8, "seed": 1 } }""",
+        [typeof(NewWebhook)] = """{ "url": "https://example.com/hooks", "events": ["job.succeeded", "job.failed"] }""",
     };
 
     public void Apply(OpenApiOperation operation, OperationFilterContext context)
