@@ -1,18 +1,25 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
+using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli;
 
 /// <summary>
 /// How a run is asked to stop: by SIGTERM or SIGINT, or, under a supervisor, by the line <c>stop</c> on standard input.
-/// The end of that input means that the supervisor is dead; then this process ends at once, so that another may take the run.
+/// The end of that input means that the supervisor is dead; then this process ends at once, so that another may take the run. It also ends at once
+/// when the run belongs to a later attempt: its supervisor was taken for dead and may be, or sleeps, or is cut off from the database.
 /// </summary>
 internal sealed class Supervision : IDisposable
 {
     private const int FileTooLarge = 25; // SIGXFSZ, signal.h
 
+    private static readonly TimeSpan FenceInterval = TimeSpan.FromMilliseconds(500);
+
     private readonly CancellationTokenSource _stop = new();
     private readonly PosixSignalRegistration[] _signals;
+
+    private readonly Timer? _fence;
 
     public Supervision(bool supervised)
     {
@@ -26,10 +33,14 @@ internal sealed class Supervision : IDisposable
             new Thread(Listen) { IsBackground = true, Name = "supervision" }.Start();
     }
 
+    /// <param name="folder">Whose attempt this process is.</param>
+    public Supervision(RunFolder folder, int attempt) : this(supervised: true) => _fence = new Timer(_ => EndIfReplaced(folder, attempt), null, TimeSpan.Zero, FenceInterval);
+
     public CancellationToken Stop => _stop.Token;
 
     public void Dispose()
     {
+        _fence?.Dispose();
         foreach (var signal in _signals)
             signal.Dispose();
     }
@@ -46,7 +57,22 @@ internal sealed class Supervision : IDisposable
         while (input.ReadLine() is { } line)
             if (line == "stop")
                 _stop.Cancel();
-        // A native computation may hold the main thread for long: no clean-up, the log and the checkpoints are sound at any instant.
-        Process.GetCurrentProcess().Kill();
+        End();
     }
+
+    private static void EndIfReplaced(RunFolder folder, int attempt)
+    {
+        try
+        {
+            if (File.Exists(folder.Owner) && int.TryParse(File.ReadAllText(folder.Owner), NumberStyles.None, CultureInfo.InvariantCulture, out var owner) && owner > attempt)
+                End();
+        }
+        catch (IOException)
+        {
+            // Looked at again soon.
+        }
+    }
+
+    /// <summary>A native computation may hold the main thread for long: no clean-up, the log and the checkpoints are sound at any instant.</summary>
+    private static void End() => Process.GetCurrentProcess().Kill();
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using FineTuneService.Contracts;
 using FineTuneService.Training;
 using FineTuneService.Training.Distributed;
@@ -10,6 +11,7 @@ namespace FineTuneService.Cli;
 internal static class TrainCommand
 {
     private const string Supervised = "--supervised", Progress = "--progress";
+    private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(20), LockPause = TimeSpan.FromMilliseconds(100);
 
     public static Command Create()
     {
@@ -55,13 +57,14 @@ internal static class TrainCommand
 
     private static int Lead(RunFolder folder, bool supervised, bool progress, int? attempt, string? device, Ranks ranks)
     {
-        using var held = TryLock(folder.Lock);
+        // The trainer of an attempt that was taken for dead sees soon that it is replaced; a user's own one does not.
+        using var held = TryLock(folder.Lock, supervised ? LockPatience : TimeSpan.Zero);
         if (held is null)
         {
             Console.Error.WriteLine($"error: another trainer works on {folder.Path}.");
             return TrainerExit.Busy;
         }
-        using var supervision = new Supervision(supervised);
+        using var supervision = supervised && attempt is not null ? new Supervision(folder, attempt.Value) : new Supervision(supervised);
         using var log = new EventLog(folder.Events, attempt, TimeProvider.System);
         if (progress)
             log.Written += new ProgressDisplay(Console.Out, live: !Console.IsOutputRedirected).Show;
@@ -121,15 +124,21 @@ internal static class TrainCommand
         }
     }
 
-    private static FileStream? TryLock(string path)
+    private static FileStream? TryLock(string path, TimeSpan patience)
     {
-        try
+        using var pause = new ManualResetEventSlim();
+        for (var began = Stopwatch.GetTimestamp(); ;)
         {
-            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException)
-        {
-            return null;
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException)
+            {
+                if (Stopwatch.GetElapsedTime(began) >= patience)
+                    return null;
+                pause.Wait(LockPause);
+            }
         }
     }
 }

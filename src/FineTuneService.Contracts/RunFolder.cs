@@ -14,6 +14,9 @@ public sealed class RunFolder(string path)
     /// <summary>Held exclusively by the one trainer that may write here.</summary>
     public string Lock => In("trainer.lock");
 
+    /// <summary>Number of the attempt that the run belongs to: a trainer of an earlier one, whose worker was taken for dead, ends when it sees it.</summary>
+    public string Owner => In("owner");
+
     /// <summary>One <see cref="TokenSample"/> a line: the first training rows as a language model reads them; absent for other tasks.</summary>
     public string Samples => In("samples.jsonl");
 

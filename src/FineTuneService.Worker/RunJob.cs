@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
@@ -73,6 +74,7 @@ internal sealed partial class RunJob(
     {
         var folder = storage.Run(job.Id);
         Directory.CreateDirectory(folder.Path);
+        await File.WriteAllTextAsync(folder.Owner, job.Attempt.ToString(CultureInfo.InvariantCulture), cancel);
         var spec = JsonNode.Parse(job.Spec)!.AsObject();
         spec["base_model"] = places.BaseModel;
         if (places.Adapter is not null)
