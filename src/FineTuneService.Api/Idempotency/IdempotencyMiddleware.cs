@@ -19,9 +19,6 @@ internal sealed class IdempotencyMiddleware(RequestDelegate next, IDbContextFact
 
     private const int MostCharacters = 255;
 
-    /// <summary>After it a request that never ended is forgotten: its process died.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
-
     public async Task InvokeAsync(HttpContext context)
     {
         if (!HttpMethods.IsPost(context.Request.Method) || context.Request.Headers[Header] is not [{ Length: > 0 } key] || context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is null or { Scope: Scope.ModelsRead })
@@ -31,65 +28,53 @@ internal sealed class IdempotencyMiddleware(RequestDelegate next, IDbContextFact
         }
         if (key.Length > MostCharacters)
             throw new ProblemException(StatusCodes.Status400BadRequest, $"The header {Header} has {key.Length} characters. Give at most {MostCharacters}, such as a UUID.");
-        var project = Caller.ProjectOf(context);
+        var (project, owner) = (Caller.ProjectOf(context), $"owner {Guid.NewGuid():N}");
         var body = RequestFingerprint.IsForm(context.Request) ? null : await RequestFingerprint.Buffer(context.Request, JsonContract.MaxBytes, context.RequestAborted);
-        if (await Begin(project, key) is { } known)
+        if (await Begin(project, key, owner) is { } known)
+        {
             await Replay(context, known, body ?? await UploadForm.Fingerprint(context.Request, context.RequestAborted));
-        else
-            await Do(context, project, key, body);
+            return;
+        }
+        await using var work = new IdempotentWork(databases, project, key, owner, clock) { Fingerprint = body is null ? null : Of(context, body) };
+        await Do(context, work);
     }
 
     /// <returns>Null when this request is the first; else the first one's row.</returns>
-    private async Task<IdempotentRequest?> Begin(string project, string key)
+    private async Task<IdempotentRequest?> Begin(string project, string key, string owner)
     {
         await using var db = await databases.CreateDbContextAsync();
         var now = clock.GetUtcNow();
-        var forgotten = now - Patience;
+        var dead = now - IdempotentWork.Patience;
         var begun = await db.Database.ExecuteSqlAsync($"""
-            INSERT INTO finetune.idempotent_requests AS first (project_id, key, fingerprint, started_at) VALUES ({project}, {key}, '', {now})
-            ON CONFLICT (project_id, key) DO UPDATE SET started_at = {now} WHERE first.status IS NULL AND first.started_at < {forgotten}
+            INSERT INTO finetune.idempotent_requests AS first (project_id, key, fingerprint, started_at) VALUES ({project}, {key}, {owner}, {now})
+            ON CONFLICT (project_id, key) DO UPDATE SET started_at = {now}, fingerprint = {owner} WHERE first.status IS NULL AND first.started_at < {dead}
             """);
         return begun == 1 ? null : await db.IdempotentRequests.AsNoTracking().SingleOrDefaultAsync(row => row.ProjectId == project && row.Key == key) ?? throw UnderWay();
     }
 
-    private async Task Do(HttpContext context, string project, string key, string? fingerprint)
+    private async Task Do(HttpContext context, IdempotentWork work)
     {
         var client = context.Response.Body;
         using var answer = new MemoryStream();
         context.Response.Body = answer;
-        var isKept = false;
+        context.Features.Set(work);
+        work.TellThatItLives();
         try
         {
             await next(context);
-            if (context.Response.StatusCode is >= 200 and < 300)
+            if (!work.IsKept && context.Response.StatusCode is >= 200 and < 300)
             {
-                await Keep(context, project, key, fingerprint ?? RequestFingerprint.OfForm(context), answer.ToArray());
-                isKept = true;
+                work.Fingerprint ??= Of(context, RequestFingerprint.OfForm(context));
+                await using var db = await databases.CreateDbContextAsync();
+                await work.Keep(db, context.Response.StatusCode, context.Response.ContentType, context.Response.Headers.Location.FirstOrDefault(), answer.ToArray(), CancellationToken.None);
             }
         }
         finally
         {
             context.Response.Body = client;
-            if (!isKept)
-                await Forget(project, key);
         }
         answer.Position = 0;
         await answer.CopyToAsync(client, CancellationToken.None);
-    }
-
-    private async Task Keep(HttpContext context, string project, string key, string fingerprint, byte[] body)
-    {
-        await using var db = await databases.CreateDbContextAsync();
-        var (status, type, location) = (context.Response.StatusCode, context.Response.ContentType, context.Response.Headers.Location.FirstOrDefault());
-        await db.IdempotentRequests.Where(row => row.ProjectId == project && row.Key == key).ExecuteUpdateAsync(row => row
-            .SetProperty(request => request.Fingerprint, Of(context, fingerprint)).SetProperty(request => request.Status, status)
-            .SetProperty(request => request.ContentType, type).SetProperty(request => request.Location, location).SetProperty(request => request.Body, body));
-    }
-
-    private async Task Forget(string project, string key)
-    {
-        await using var db = await databases.CreateDbContextAsync();
-        await db.IdempotentRequests.Where(row => row.ProjectId == project && row.Key == key).ExecuteDeleteAsync();
     }
 
     private static async Task Replay(HttpContext context, IdempotentRequest known, string fingerprint)

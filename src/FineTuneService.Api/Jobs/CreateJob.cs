@@ -1,4 +1,5 @@
 using System.Text.Json;
+using FineTuneService.Api.Idempotency;
 using FineTuneService.Api.Paging;
 using FineTuneService.Api.Projects;
 using FineTuneService.Contracts;
@@ -11,10 +12,10 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel) =>
-        await Post(await JsonContract.ParseAsync(request.Body, cancel), db, resolve, queue, clock, cancel);
+    public static async Task<Created<JobView>> Handle(HttpContext context, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel) =>
+        await Post(await JsonContract.ParseAsync(context.Request.Body, cancel), context, db, resolve, queue, clock, cancel);
 
-    internal static async Task<Created<JobView>> Post(JsonElement json, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    internal static async Task<Created<JobView>> Post(JsonElement json, HttpContext context, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
     {
         var faults = new FaultList();
         if (JobSpecReader.Read(json, faults) is not { } spec)
@@ -27,7 +28,9 @@ public static class CreateJob
 
         var job = NewJob.From(db.Project!, JsonSerializer.Serialize(resolved.Spec, Catalog.Json), JsonSerializer.Serialize(resolved.Resolutions, Catalog.Json), clock.GetMicrosecondsNow());
         await queue.Enqueue(job, cancel);
+        var (location, view) = ($"/jobs/{job.Id}", JobView.From(job));
+        await IdempotentWork.KeepCreated(context, db, location, view, cancel);
         transaction.Complete();
-        return TypedResults.Created($"/jobs/{job.Id}", JobView.From(job));
+        return TypedResults.Created(location, view);
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using FineTuneService.Api.Idempotency;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Api.Paging;
 using FineTuneService.Api.Projects;
@@ -17,10 +18,10 @@ public static class CreateSweep
     /// Every job's specification is judged as <c>POST /jobs</c> would, before any is stored; a fault is told where the request can be mended.
     /// The jobs are ordinary ones: <c>GET /jobs?sweep=…</c> lists them, and each can be cancelled by itself. They are compared by their best evaluations.
     /// </remarks>
-    public static async Task<Created<SweepView>> Handle(HttpRequest request, FineTuneDb db, ResolveJob resolve, SweepProgress progress, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<SweepView>> Handle(HttpContext context, FineTuneDb db, ResolveJob resolve, SweepProgress progress, TimeProvider clock, CancellationToken cancel)
     {
         var faults = new FaultList();
-        if (Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
+        if (Read(await JsonContract.ParseAsync(context.Request.Body, cancel), faults) is not { } spec)
             throw new FaultException([.. faults.All]);
         CheckMetric(spec, faults);
         var children = new SweepChildren(spec, new SweepSpace(spec, faults).Points());
@@ -59,6 +60,7 @@ public static class CreateSweep
         await db.SaveChangesAsync(cancel);
         await progress.Advance(sweep.Id, cancel);
         var view = await ReadSweeps.View(db, sweep, cancel);
+        await IdempotentWork.KeepCreated(context, db, $"/sweeps/{sweep.Id}", view, cancel);
         transaction.Complete();
         return TypedResults.Created($"/sweeps/{sweep.Id}", view);
     }

@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace FineTuneService.EndToEnd.Tests;
+
+/// <summary>Whatever dies, every job that was accepted ends in its right state, once, and nothing of it is lost or doubled.</summary>
+public sealed class FaultsTests : IAsyncDisposable
+{
+    private const int Steps = 16;
+
+    private readonly FaultyHouse _house = new();
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public ValueTask DisposeAsync() => _house.DisposeAsync();
+
+    [Fact]
+    public Task Kills_at_random_instants() => Kills(rounds: 5, inFlight: 2, seed: 7);
+
+    [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
+    public Task A_hundred_kills_at_random_instants() => Kills(rounds: 100, inFlight: 10, seed: 42);
+
+    [Fact]
+    public async Task Of_two_workers_that_believe_they_own_a_run_one_is_refused_and_its_trainer_dies()
+    {
+        await _house.Start(workers: 1);
+        var id = await _house.Post(Spec(await _house.Upload("train.tsv", 200), steps: 120));
+        await Until(async () => (int)(await _house.Get($"/jobs/{id}"))["progress"]!["step"]! >= 20);
+        var (asleep, trainer) = (_house.Workers[0], Assert.Single(_house.Trainers()));
+
+        FaultyHouse.Signal("STOP", asleep);
+        var another = _house.AddWorker();
+        await Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "running" && await Attempts(id) == 2);
+        await Until(() => Task.FromResult(trainer.HasExited)); // Its worker could not tell it; the run's folder did.
+        FaultyHouse.Signal("CONT", asleep);
+
+        await Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
+        await IsWhole(id, 120);
+        Assert.Equal(2, await Attempts(id));
+        Assert.Equal($"{Environment.MachineName}:{another.Id}", await _house.Query<string>($"SELECT worker FROM finetune.jobs WHERE id = '{id}'"));
+        Assert.False(asleep.HasExited); // It goes on with other jobs.
+    }
+
+    [Fact]
+    public Task Postgres_is_away_in_mid_run() => DatabaseAway(TimeSpan.FromSeconds(8));
+
+    [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
+    public Task Postgres_is_away_for_five_minutes_in_mid_run() => DatabaseAway(TimeSpan.FromMinutes(5));
+
+    private async Task DatabaseAway(TimeSpan away)
+    {
+        await _house.Start(workers: 1);
+        var id = await _house.Post(Spec(await _house.Upload("train.tsv", 200), steps: 400));
+        await Until(async () => (int)(await _house.Get($"/jobs/{id}"))["progress"]!["step"]! >= 20);
+        var (before, trainer) = (Logged(id), Assert.Single(_house.Trainers()));
+
+        await _house.KillPostgres(away);
+
+        Assert.True(Logged(id) > before, "The training stood still while the database was away.");
+        await Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
+        await IsWhole(id, 400);
+        Assert.Equal((1, true), (await Attempts(id), trainer.HasExited));
+    }
+
+    private async Task Kills(int rounds, int inFlight, int seed)
+    {
+        var random = new Random(seed);
+        await _house.Start(workers: 2);
+        var data = await _house.Upload("train.tsv", 200);
+        var (accepted, killed) = (new List<string>(), new SortedDictionary<string, int>());
+        for (var round = 0; round < rounds; round++)
+        {
+            while (await Open() < inFlight)
+                accepted.Add(await _house.Post(Spec(data, Steps)));
+            await Task.Delay(random.Next(300, 3000), Cancel); // At whatever they are then.
+            var victim = random.Next(4) switch
+            {
+                0 => "API",
+                1 => "worker",
+                2 => "Postgres",
+                _ => "trainer",
+            };
+            killed[victim] = killed.GetValueOrDefault(victim) + 1;
+            switch (victim)
+            {
+                case "API":
+                    _house.KillApi();
+                    break;
+                case "worker":
+                    _house.KillWorker(random.Next(_house.Workers.Count));
+                    break;
+                case "Postgres":
+                    await _house.KillPostgres(TimeSpan.FromMilliseconds(random.Next(2000)));
+                    break;
+                case "trainer" when _house.Trainers() is { Count: > 0 } trainers:
+                    trainers[random.Next(trainers.Count)].Kill();
+                    break;
+            }
+        }
+
+        await Until(async () => await Open() == 0);
+        TestContext.Current.TestOutputHelper!.WriteLine($"{accepted.Count} jobs; killed: {string.Join(", ", killed.Select(pair => $"{pair.Value} × {pair.Key}"))}");
+        Assert.Equal(accepted.Count, await _house.Query<long>("SELECT count(*) FROM finetune.jobs"));
+        foreach (var id in accepted)
+        {
+            Assert.Equal("succeeded", (string?)(await _house.Get($"/jobs/{id}"))["status"]);
+            await IsWhole(id, Steps);
+        }
+        await Until(() => Task.FromResult(_house.Trainers().Count == 0));
+        Assert.Empty(Directory.EnumerateFiles(_house.Data, "*draft*", SearchOption.AllDirectories));
+        Assert.Equal(accepted.Order(), Directory.EnumerateDirectories(Path.Combine(_house.Data, "runs")).Select(Path.GetFileName).Order());
+    }
+
+    /// <summary>Ended once; each step's loss once, in order.</summary>
+    private async Task IsWhole(string id, int steps)
+    {
+        Assert.Equal(1L, await _house.Query<long>($"SELECT count(*) FROM finetune.events WHERE job_id = '{id}' AND type = 'status' AND data->>'status' = 'succeeded'"));
+        var rows = await _house.Query<string>($"SELECT string_agg(step::text, ' ' ORDER BY seq) FROM finetune.metrics WHERE job_id = '{id}' AND name = 'loss'");
+        Assert.Equal(Enumerable.Range(1, steps).Select(step => step.ToString(CultureInfo.InvariantCulture)), rows.Split(' '));
+        Assert.Equal(0L, await _house.Query<long>($"SELECT count(*) FROM (SELECT seq FROM finetune.events WHERE job_id = '{id}' AND seq IS NOT NULL GROUP BY seq HAVING count(*) > 1) AS twice"));
+    }
+
+    private Task<int> Attempts(string id) => _house.Query<int>($"SELECT attempt FROM finetune.jobs WHERE id = '{id}'");
+
+    private Task<long> Open() => _house.Query<long>("SELECT count(*) FROM finetune.jobs WHERE status NOT IN ('Succeeded', 'Failed', 'Cancelled')");
+
+    /// <summary>Lines of the run's log.</summary>
+    private int Logged(string id) => File.ReadLines(Path.Combine(_house.Data, "runs", id, "events.jsonl")).Count();
+
+    private static object Spec(string data, int steps) => new
+    {
+        base_model = "tiny-bert-en",
+        task = "text-classification",
+        dataset = new { train = data, validation_split = 0.1 },
+        training = new { max_steps = steps, per_device_train_batch_size = 4, max_length = 16, logging_steps = 1, eval_strategy = "steps", eval_steps = 8, save_strategy = "steps", save_steps = 8, save_total_limit = 2 },
+    };
+
+    private static async Task Until(Func<Task<bool>> holds)
+    {
+        for (var patience = Stopwatch.StartNew(); !await holds(); await Task.Delay(100, Cancel))
+            Assert.True(patience.Elapsed < TimeSpan.FromMinutes(20), "It does not come about.");
+    }
+}
