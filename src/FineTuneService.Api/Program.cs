@@ -4,35 +4,50 @@ using FineTuneService.Api.Checkpoints;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Generations;
 using FineTuneService.Api.Health;
+using FineTuneService.Api.Idempotency;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Api.OpenAi;
 using FineTuneService.Api.OpenApi;
 using FineTuneService.Api.Predictions;
 using FineTuneService.Api.Problems;
 using FineTuneService.Api.Projects;
+using FineTuneService.Api.Retention;
 using FineTuneService.Api.Sweeps;
+using FineTuneService.Api.Telemetry;
 using FineTuneService.Api.WarmModels;
+using FineTuneService.Api.Webhooks;
+using FineTuneService.Api.Workers;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Telemetry;
 using FineTuneService.Training;
 using Hangfire;
 using Serilog;
 
 var builder = WebApplication.CreateBuilder(args);
 
-builder.Host.UseSerilog((context, log) => log.ReadFrom.Configuration(context.Configuration).WriteTo.Console(formatProvider: System.Globalization.CultureInfo.InvariantCulture));
+builder.AddFineTuneLog();
 builder.Services.ConfigureHttpJsonOptions(json =>
 {
     SnakeCaseJson.Configure(json.SerializerOptions);
     Catalog.Configure(json.SerializerOptions);
 });
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // ProblemMiddleware tells more than a bare 400.
+if (args is ["migrate"])
+{
+    await builder.MigrateFineTuneStorage();
+    return;
+}
 await builder.AddFineTuneStorage();
 builder.Services.AddAccess(builder.Configuration);
+builder.AddFineTuneTelemetry("finetune-api", ApiMetrics.Meter, tracesQueries: true);
+builder.Services.AddHostedService<ApiMetrics>();
 builder.Services.AddDatasets();
 builder.Services.AddBaseModels(builder.Configuration, builder.Environment.ContentRootPath);
 builder.Services.AddWarmModels();
 builder.Services.AddJobs();
+builder.Services.AddRetention();
+builder.Services.AddWebhooks();
 builder.Services.AddOpenAi();
 builder.Services.AddOpenApiDocument();
 
@@ -51,6 +66,7 @@ app.UseSwaggerUI();
 app.UseAuthentication();
 app.UseRateLimiter();
 app.UseAuthorization();
+app.UseMiddleware<IdempotencyMiddleware>();
 
 app.MapDatasets();
 app.MapJobs();
@@ -61,7 +77,10 @@ app.MapGenerations();
 app.MapBaseModels();
 app.MapOpenAi();
 app.MapProjects();
+app.MapWorkers();
+app.MapWebhooks();
 app.MapHealth();
+app.MapFineTuneMetrics().ForScrapers(app.Services);
 app.MapHangfireDashboard("/hangfire", new DashboardOptions { Authorization = [] }).RequireScope(Scope.Admin);
 app.MapGet("/", () => Results.Redirect("/swagger")).ExcludeFromDescription().AllowAnonymous();
 

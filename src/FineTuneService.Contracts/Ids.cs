@@ -21,5 +21,8 @@ public static class Ids
 
     public static string NewMessage() => New("msg");
 
+    /// <summary>The random part of an id of ours; null for another.</summary>
+    public static Guid? GuidOf(string id) => id.IndexOf('_', StringComparison.Ordinal) is >= 0 and var end && Guid.TryParseExact(id.AsSpan(end + 1), "N", out var guid) ? guid : null;
+
     private static string New(string prefix) => $"{prefix}_{Guid.CreateVersion7():N}";
 }

@@ -17,7 +17,7 @@ public sealed class Job
     public string? Reason { get; set; }
 
     /// <summary>The resolved <see cref="JobSpec"/> as JSON, as echoed to the client.</summary>
-    public required string Spec { get; init; }
+    public required string Spec { get; set; }
 
     /// <summary>JSON array of {pointer, value, reason}: what the server chose.</summary>
     public required string Resolutions { get; init; }

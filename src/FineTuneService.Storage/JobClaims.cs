@@ -5,13 +5,29 @@ using Microsoft.EntityFrameworkCore;
 namespace FineTuneService.Storage;
 
 /// <summary>Decides which job is next: by priority, then the project that runs least, then age; within the projects' limits.</summary>
-public sealed class JobClaims(IDbContextFactory<FineTuneDb> databases, JobStates states, TimeProvider clock)
+public sealed class JobClaims(IDbContextFactory<FineTuneDb> databases, JobStates states, TimeProvider clock) : IDisposable
 {
     private const int ClaimLock = 0x46_54_51; // Of this service's advisory locks, the one under which jobs are chosen.
+
+    private readonly SemaphoreSlim _one = new(1);
 
     /// <summary>Takes the next job of a queue for a worker; see <see cref="JobStates.Claim"/>. Null when there is none.</summary>
     /// <param name="queue">See <see cref="JobQueue.QueueFor"/>.</param>
     public async Task<Job?> Next(string queue, string worker, TimeSpan heartbeatLease, CancellationToken cancel)
+    {
+        // Here first: whoever waits for the database's lock holds a connection, and the one that has the lock needs a second.
+        await _one.WaitAsync(cancel);
+        try
+        {
+            return await Choose(queue, worker, heartbeatLease, cancel);
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    private async Task<Job?> Choose(string queue, string worker, TimeSpan heartbeatLease, CancellationToken cancel)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         await db.Database.OpenConnectionAsync(cancel);
@@ -29,6 +45,8 @@ public sealed class JobClaims(IDbContextFactory<FineTuneDb> databases, JobStates
             await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_unlock({ClaimLock})", CancellationToken.None);
         }
     }
+
+    public void Dispose() => _one.Dispose();
 
     /// <summary>How many jobs are taken before this one, as things stand, by workers that could take it; null for a job that is not in the queue.</summary>
     public static async Task<int?> Position(FineTuneDb db, Job job, CancellationToken cancel) => job.Status is not (JobStatus.Queued or JobStatus.Retrying) ? null : await db.Jobs.IgnoreQueryFilters()

@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Storage.Telemetry;
 using Hangfire;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
@@ -14,9 +15,10 @@ namespace FineTuneService.Storage;
 /// </summary>
 public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, TimeProvider clock)
 {
-    /// <summary>Job row, first event and queue entry in one transaction: all of them are there, or none.</summary>
+    /// <summary>Job row, first event, messages to webhooks and queue entry in one transaction: all of them are there, or none.</summary>
     public async Task Enqueue(Job job, CancellationToken cancel)
     {
+        using var span = JobTrace.StartQueueing(job);
         _ = hangfire; // Its first use lays out Hangfire's schema, which must not happen inside the transaction.
         using var transaction = Transactions.Begin();
         await using var connection = database.CreateConnection();
@@ -26,6 +28,7 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
         await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>().UseNpgsql(connection).UseSnakeCaseNamingConvention().Options);
         db.Jobs.Add(job);
         db.Events.Add(JobStates.StatusEvent(job, clock));
+        await db.Announce(job, clock.GetUtcNow(), cancel);
         await db.SaveChangesAsync(cancel);
         transaction.Complete();
     }

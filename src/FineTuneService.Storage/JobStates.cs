@@ -6,12 +6,14 @@ namespace FineTuneService.Storage;
 
 /// <summary>
 /// Moves jobs between states: under the row's lock, only along <see cref="JobTransitions"/>, and for a run's own moves only by the attempt that owns it.
-/// What users ask of them is in <see cref="JobRequests"/>. Each move is an event, and wakes those who listen on <see cref="Channel"/>; the last one moves the job's sweep on.
+/// What users ask of them is in <see cref="JobRequests"/>. Each move is an event, wakes those who listen on <see cref="Channel"/>, and is told to the project's webhooks; the last one moves the job's sweep on.
 /// </summary>
 public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProgress sweeps, TimeProvider clock)
 {
     /// <summary>NOTIFY channel; the payload is the job's id.</summary>
     public const string Channel = "finetune_events";
+
+    private const string StatusType = "status";
 
     /// <summary>Takes a job for a worker: a new attempt, which voids the one before. Null when the job is not to be taken, or its worker is alive.</summary>
     public Task<Job?> Claim(string jobId, string worker, TimeSpan heartbeatLease, CancellationToken cancel) => OnLocked(jobId, (db, job) =>
@@ -96,7 +98,7 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         return new()
         {
             JobId = job.Id,
-            Type = "status",
+            Type = StatusType,
             Time = now,
             Data = JsonSerializer.Serialize(new { job.Status, job.Reason, job.Attempt, Time = now }, SnakeCaseJson.Options),
         };
@@ -127,6 +129,8 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         if (await db.LockJob(jobId, cancel) is not { } job)
             return default;
         var changed = act(db, job);
+        if (db.Events.Local.Any(happened => happened.Type == StatusType))
+            await db.Announce(job, clock.GetUtcNow(), cancel);
         await db.SaveChangesAsync(cancel);
         await db.Notify(jobId, cancel);
         await transaction.CommitAsync(cancel);

@@ -1,6 +1,8 @@
+using FineTuneService.Contracts;
 using FineTuneService.Storage.Postgres;
 using Hangfire;
 using Hangfire.PostgreSql;
+using Hangfire.PostgreSql.Factories;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,6 +29,7 @@ public static class StorageServices
         services.AddSingleton(settings);
         services.AddSingleton(_ => TrainerLocation.Find(builder.Configuration));
         services.AddSingleton<MergedCheckpoints>();
+        services.AddSingleton<JobDeletion>();
 
         var connectionString = builder.Configuration.GetConnectionString("Postgres");
         if (connectionString is null)
@@ -37,6 +40,16 @@ public static class StorageServices
         }
         await FineTuneDb.Migrate(connectionString);
         services.AddFineTuneDatabase(connectionString);
+    }
+
+    /// <summary>Brings the schemas up to date, ours and Hangfire's, and does nothing else: for a role that may do so, before hosts start whose role may not.</summary>
+    /// <exception cref="FaultException">When no database is configured.</exception>
+    public static async Task MigrateFineTuneStorage(this IHostApplicationBuilder builder)
+    {
+        var connectionString = builder.Configuration.GetConnectionString("Postgres")
+            ?? throw new FaultException("ConnectionStrings:Postgres", null, "No database is configured.", "Set it; one of the service's own is migrated when the service starts.");
+        await FineTuneDb.Migrate(connectionString);
+        _ = new PostgreSqlStorage(new NpgsqlConnectionFactory(connectionString, HangfireOptions()), HangfireOptions()); // Lays out its schema.
     }
 
     /// <summary>On a database that is there and migrated.</summary>

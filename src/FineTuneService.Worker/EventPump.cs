@@ -10,7 +10,7 @@ namespace FineTuneService.Worker;
 /// Carries a run's log into the database while it grows. The log is the truth and stays where it is, so the database may be away for as long as it likes:
 /// training goes on, and the pump catches up. If we die here, the next attempt's pump goes on where the database stands.
 /// </summary>
-internal sealed class EventPump(RunFolder folder, Job job, RunProjection projection, TimeProvider clock, ILogger log)
+internal sealed class EventPump(RunFolder folder, Job job, RunProjection projection, RunTelemetry telemetry, TimeProvider clock, ILogger log)
 {
     private const int MaxBatchBytes = 1 << 20;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
@@ -35,8 +35,10 @@ internal sealed class EventPump(RunFolder folder, Job job, RunProjection project
             if (lines.Count > 0)
             {
                 Last = lines[^1].Event;
+                telemetry.Read(lines);
                 if (!await Write(lines, next, cancel))
                     return false;
+                telemetry.Written(lines);
                 _offset = next;
                 Ending = lines[^1].Event is RunSucceeded or RunFailed or RunStopped ? lines[^1].Event : null;
             }

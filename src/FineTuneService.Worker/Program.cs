@@ -1,19 +1,21 @@
-using System.Globalization;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Telemetry;
 using FineTuneService.Worker;
 using Hangfire;
-using Serilog;
 
 var builder = WebApplication.CreateBuilder(args);
 
-builder.Host.UseSerilog((context, log) => log.ReadFrom.Configuration(context.Configuration).WriteTo.Console(formatProvider: CultureInfo.InvariantCulture));
+builder.AddFineTuneLog();
 await builder.AddFineTuneStorage();
+builder.AddFineTuneTelemetry("finetune-worker", WorkerMetrics.Meter, tracesQueries: false);
 builder.Services.Configure<WorkerSettings>(builder.Configuration.GetSection("Worker"));
 builder.Services
     .AddSingleton(services => HubSettings.From(builder.Configuration, builder.Environment.ContentRootPath, services.GetRequiredService<StorageSettings>().DataDirectory))
     .AddSingleton<ModelHub>();
+builder.Services.AddSingleton<WorkerMetrics>();
 builder.Services.AddSingleton<RunJobCall, RunJob>();
+builder.Services.AddHostedService<TellOfWorker>(); // Before Hangfire: services stop in the reverse order, and it has something to tell until the last run has ended.
 builder.Services.AddHangfireServer((services, hangfire) =>
 {
     var worker = builder.Configuration.GetSection("Worker").Get<WorkerSettings>() ?? new();
@@ -32,4 +34,5 @@ var app = builder.Build();
 app.Services.GetRequiredService<TrainerLocation>(); // A worker without a trainer says so at once.
 app.MapHealthChecks("/health/live");
 app.MapHealthChecks("/health/ready");
+app.MapFineTuneMetrics();
 app.Run();

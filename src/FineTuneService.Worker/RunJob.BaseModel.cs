@@ -30,7 +30,7 @@ internal sealed partial class RunJob
         catch (FaultException error)
         {
             log.LogInformation("Job {JobId}: its base model or adapter cannot be had: {Faults}", job.Id, error.Message);
-            await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, "The base model cannot be had.", error.Faults, CancellationToken.None));
+            await Persist(() => End(job, JobStatus.Failed, "The base model cannot be had.", error.Faults));
             return null;
         }
         catch (Exception error) when (error is HubUnreachableException or MergeLostException or IOException or UnauthorizedAccessException)
@@ -117,13 +117,13 @@ internal sealed partial class RunJob
         await working.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default); // What was done so far stays for the next attempt.
         log.LogInformation("Job {JobId}: attempt {Attempt} leaves {What}: {Ending}", job.Id, job.Attempt, what, ending);
         if (ending == Ending.CancelRequested)
-            await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Cancelled, "Cancelled on request.", null, CancellationToken.None));
+            await Persist(() => End(job, JobStatus.Cancelled, "Cancelled on request."));
         else if (ending == Ending.PauseRequested)
-            await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Paused, "Paused on request.", null, CancellationToken.None));
+            await Persist(() => End(job, JobStatus.Paused, "Paused on request."));
         else if (ending == Ending.OutOfTime)
-            await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, OutOfTime, null, CancellationToken.None));
+            await Persist(() => End(job, JobStatus.Failed, OutOfTime));
         else if (ending == Ending.ShuttingDown)
-            await Retry(job, "The worker was shut down; another continues.");
+            await Persist(() => End(job, JobStatus.Retrying, "The worker was shut down; another continues."));
         return null;
     }
 
@@ -140,13 +140,7 @@ internal sealed partial class RunJob
         }
     }
 
-    private Task LoseAttempt(Job job, string reason) => Lost(job) < _settings.MaxAttempts
-        ? Retry(job, reason)
-        : Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Failed, $"{reason} That was attempt {Lost(job)} of {_settings.MaxAttempts}.", null, CancellationToken.None));
-
-    private Task Retry(Job job, string reason) => Persist(() =>
-    {
-        queue.AddTicket(job.Requires, _settings.RetryDelay); // Before the state, as in Record.
-        return states.Change(job.Id, job.Attempt, JobStatus.Retrying, reason, null, CancellationToken.None, _settings.RetryDelay);
-    });
+    private Task LoseAttempt(Job job, string reason) => Persist(() => Lost(job) < _settings.MaxAttempts
+        ? End(job, JobStatus.Retrying, reason, lost: "base_model")
+        : End(job, JobStatus.Failed, $"{reason} That was attempt {Lost(job)} of {_settings.MaxAttempts}.", lost: "base_model"));
 }

@@ -19,6 +19,7 @@ internal sealed partial class RunJob(
     TrainerLocation trainer,
     ModelHub hub,
     MergedCheckpoints merges,
+    WorkerMetrics metrics,
     IOptions<WorkerSettings> options,
     IHostApplicationLifetime host,
     TimeProvider clock,
@@ -38,6 +39,8 @@ internal sealed partial class RunJob(
         // If we die before this: nothing has happened, and the ticket goes to another worker when its lease has run out.
         if (IsShuttingDown || await claims.Next(queueName, WorkerName, _settings.HeartbeatLease, cancel) is not { } job)
             return;
+        using var telemetry = new RunTelemetry(job, metrics, clock);
+        using var lines = log.BeginScope(new Dictionary<string, object> { ["JobId"] = job.Id, ["Attempt"] = job.Attempt }); // Of whoever logs while this runs.
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
         if (await PlaceModels(job) is not { } places)
             return;
@@ -46,7 +49,7 @@ internal sealed partial class RunJob(
         // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
         using var process = new TrainerProcess(trainer, folder, job.Attempt, _settings.MemoryLimit, _settings.DatasetCache ?? storage.TokenizedDirectory, _settings.DatasetCacheBytes);
         await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Running, null, null, CancellationToken.None));
-        var pump = new EventPump(folder, job, projection, clock, log);
+        var pump = new EventPump(folder, job, projection, telemetry, clock, log);
         var ending = await Supervise(job, process, pump, new StallWatch(folder, process, pump, _settings.StallPatience, clock));
         var leavesMark = ending == Ending.Exited && MarkWantOfMemory(process, folder);
         // If we die here: the log is complete and the state is not; the next attempt resumes at the last step and ends at once.
@@ -148,12 +151,26 @@ internal sealed partial class RunJob(
         if (ending == Ending.Lost)
         {
             log.LogWarning("Job {JobId}: attempt {Attempt} has lost the job to another", job.Id, job.Attempt);
+            metrics.AttemptLost("taken_by_another");
             return true;
         }
         log.LogInformation("Job {JobId}: attempt {Attempt} ends {Status}, exit code {ExitCode}. {Errors}", job.Id, job.Attempt, status, process.ExitCode, status == JobStatus.Succeeded ? "" : process.Errors);
+        var isLost = ending == Ending.Exited && (process.ExitCode, said) is not ((TrainerExit.Succeeded, RunSucceeded) or (TrainerExit.Faulted, RunFailed));
+        return await End(job, status, reason, faults, !isLost ? null : process.WantOfMemory is null ? "trainer_died" : "out_of_memory");
+    }
+
+    /// <summary>The end of this attempt.</summary>
+    /// <param name="lost">Why it is a lost one, for the metrics; null: it is not.</param>
+    private async Task<bool> End(Job job, JobStatus status, string? reason, IReadOnlyList<Fault>? faults = null, string? lost = null)
+    {
         if (status == JobStatus.Retrying)
             queue.AddTicket(job.Requires, _settings.RetryDelay); // Before the state: a surplus ticket finds nothing, a missing one would strand the job.
-        return await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None, _settings.RetryDelay);
+        if (!await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None, _settings.RetryDelay))
+            return false;
+        metrics.Ended(job, status);
+        if (lost is not null)
+            metrics.AttemptLost(lost);
+        return true;
     }
 
     private const string OutOfTime = "Its deadline, or its longest running time, has passed. The last checkpoint is kept.";

@@ -35,6 +35,8 @@ internal sealed class TrainerProcess : IDisposable
         TrainerLocation.Restrict(start.Environment);
         start.Environment[TrainerVariables.DatasetCache] = datasetCache == "off" ? datasetCache : Path.GetFullPath(datasetCache);
         start.Environment[TrainerVariables.DatasetCacheBytes] = datasetCacheBytes.ToString(CultureInfo.InvariantCulture);
+        if (Activity.Current?.Id is { } trace)
+            start.Environment["TRACEPARENT"] = trace; // As OpenTelemetry names it, for whatever in there may want to tell.
         _process = Process.Start(start)!;
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
         _process.BeginErrorReadLine();

@@ -32,7 +32,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
         string[] open = ["/", "/health/live", "/health/ready"];
         var routes = api.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().ToList();
 
-        Assert.True(routes.Count > 40);
+        Assert.True(routes.Count > 30, $"{routes.Count}");
         Assert.Empty(routes.Where(route => route.Metadata.GetMetadata<RequiredScope>() is null && route.Metadata.GetMetadata<IAllowAnonymous>() is null).Select(route => route.DisplayName));
         Assert.Equal(open, routes.Where(route => route.Metadata.GetMetadata<IAllowAnonymous>() is not null).Select(route => $"/{route.RoutePattern.RawText!.Trim('/')}").Order());
     }
@@ -158,7 +158,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
     {
         var problem = await api.Post($"/projects/{Project.Default}/keys", """{"name": "x", "scopes": ["jobs:read", "jobs:all"], "expires_at": "2001-01-01T00:00:00Z"}""", HttpStatusCode.UnprocessableEntity);
 
-        Assert.Equal(["/scopes/1", "/expires_at"], Api.Pointers(problem));
+        Assert.Equal(["/expires_at", "/scopes/1"], Api.Pointers(problem).Order());
     }
 
     [Fact]

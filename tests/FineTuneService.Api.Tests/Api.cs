@@ -47,6 +47,7 @@ public sealed class Api : IAsyncLifetime
         CopyModel("tiny-bert-en");
         CopyModel("tiny-llama");
         _configured = _factory.WithWebHostBuilder(host => host
+            .UseSetting("urls", "http://127.0.0.1:0") // Several runs beside each other.
             .UseSetting("Storage:DataDirectory", Data)
             .UseSetting("Storage:ModelsDirectory", Models)
             .UseSetting("Datasets:MaxBytes", "2000000")
@@ -58,6 +59,10 @@ public sealed class Api : IAsyncLifetime
             .UseSetting("Hub:RetryDelay", "00:00:00.001")
             .UseSetting("Access:BootstrapKey", Key)
             .UseSetting("Predictor:QueueLength", "4")
+            .UseSetting("Webhooks:MaxAttempts", "3")
+            .UseSetting("Webhooks:FirstRetry", "00:00:00.02")
+            .UseSetting("Webhooks:PollInterval", "00:00:00.05")
+            .UseSetting("Webhooks:AllowPrivateAddresses", "true")
             .UseSetting("Worker:TrainerPath", Path.Combine(Output, "Fixtures", "predictor.sh"))
             .UseSetting("Serilog:MinimumLevel:Default", "Fatal"));
         _configured.UseKestrel(0);

@@ -6,11 +6,13 @@ namespace FineTuneService.Api.Tests;
 internal static class ApiProcess
 {
     /// <param name="postgres">Connection string; null: the embedded database, under <paramref name="data"/>.</param>
-    public static Process Start(string data, string? postgres = null)
+    /// <param name="command">What to do instead of serving.</param>
+    /// <param name="settings">As environment variables.</param>
+    public static Process Start(string data, string? postgres = null, string? command = null, params IEnumerable<(string Name, string Value)> settings)
     {
         // …/artifacts/bin/<project>/<configuration>/
         var output = new DirectoryInfo(Api.Output);
-        var start = new ProcessStartInfo(Path.Combine(output.Parent!.Parent!.FullName, "FineTuneService.Api", output.Name, "FineTuneService.Api")) { RedirectStandardOutput = true, WorkingDirectory = data };
+        var start = new ProcessStartInfo(Path.Combine(output.Parent!.Parent!.FullName, "FineTuneService.Api", output.Name, "FineTuneService.Api"), command is null ? [] : [command]) { RedirectStandardOutput = true, WorkingDirectory = data };
         start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
         start.Environment["Access__BootstrapKey"] = Api.Key;
         if (postgres is not null)
@@ -19,6 +21,9 @@ internal static class ApiProcess
         start.Environment["Serilog__MinimumLevel__Override__Microsoft.Hosting.Lifetime"] = "Information";
         // How much garbage .NET lets lie before it collects follows the processor's cache: a quarter of a gigabyte on some. 16 MB everywhere, so that what a test measures is what the service holds.
         start.Environment["DOTNET_GCgen0size"] = "0x1000000";
+        start.Environment["Webhooks__Parallel"] = "0"; // Where it shares a database, the messages are not for it to send.
+        foreach (var (name, value) in settings)
+            start.Environment[name] = value;
         return Process.Start(start)!;
     }
 

@@ -95,7 +95,7 @@ public sealed class DatasetsTests(Api api)
         {
             var start = $"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"interrupted.csv\"\r\n\r\n{Rows}";
             await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(
-                $"POST /datasets HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n{start}"), Api.Cancel);
+                $"POST /datasets HTTP/1.1\r\nAuthorization: Bearer {Api.Key}\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n{start}"), Api.Cancel);
             while (!IsOnDisk(Rows))
                 await Task.Delay(10, Api.Cancel);
             client.Client.LingerState = new(true, 0); // A reset, as when a client dies.

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Tests;
 
@@ -55,6 +56,35 @@ public sealed class OpenAiErrorsTests(Api api)
         var file = await Api.Read(await api.Http.SendAsync(request, Api.Cancel), HttpStatusCode.OK);
 
         await api.Get($"/v1/files/{file["id"]}", HttpStatusCode.NotFound);
+    }
+
+    [Fact]
+    public async Task A_limit_of_the_project_is_429()
+    {
+        var project = (string)(await api.Post("/projects", """{"name": "full", "limits": {"max_queued_jobs": 0}}""", HttpStatusCode.Created))["id"]!;
+        using var upload = new HttpRequestMessage(HttpMethod.Post, "/v1/files") { Content = OpenAiFilesTests.Form("rows.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n") };
+        upload.Headers.Add("OpenAI-Project", project);
+        var file = await Api.Read(await api.Http.SendAsync(upload, Api.Cancel), HttpStatusCode.OK);
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/fine_tuning/jobs") { Content = new StringContent($$"""{"model": "tiny-llama", "training_file": "{{file["id"]}}" }""", Encoding.UTF8, "application/json") };
+        request.Headers.Add("OpenAI-Project", project);
+
+        var error = await Api.Read(await api.Http.SendAsync(request, Api.Cancel), HttpStatusCode.TooManyRequests);
+
+        Assert.Equal(("rate_limit_error", "rate_limit_exceeded"), ((string?)error["type"], (string?)error["code"]));
+    }
+
+    [Fact]
+    public async Task A_defect_shows_a_trace_id_and_nothing_of_its_inside()
+    {
+        var id = await api.PutJob(JobStatus.Failed);
+        await api.InDatabase(db => db.Jobs.Where(job => job.Id == id).ExecuteUpdateAsync(job => job.SetProperty(row => row.Resolutions, "{}"), Api.Cancel));
+
+        var error = await api.Get($"/v1/fine_tuning/jobs/ftjob-{id["job_".Length..]}", HttpStatusCode.InternalServerError);
+        await api.InDatabase(db => db.Jobs.Where(job => job.Id == id).ExecuteDeleteAsync(Api.Cancel)); // Or every list of jobs breaks.
+
+        Assert.Equal("server_error", (string?)error["type"]);
+        Assert.Contains("Trace id: ", (string)error["message"]!);
+        Assert.DoesNotContain("Json", (string)error["message"]!);
     }
 
     [Fact]

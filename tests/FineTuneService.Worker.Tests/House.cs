@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Postgres;
@@ -13,10 +14,15 @@ namespace FineTuneService.Worker.Tests;
 /// <summary>A real database, real folders and real worker processes: everything of the service but the API.</summary>
 public sealed class House : IAsyncLifetime
 {
-    private readonly string _data = Directory.CreateTempSubdirectory("finetune-house-").FullName;
+    private readonly string _home = Directory.CreateTempSubdirectory("finetune-house-").FullName;
+    private string _data;
     private readonly List<Process> _workers = [];
     private EmbeddedPostgres _postgres = null!;
     private ServiceProvider _services = null!;
+
+    public House() => _data = _home;
+
+    public string ConnectionString { get; private set; } = "";
 
     public StorageSettings Storage => new() { DataDirectory = _data };
 
@@ -30,9 +36,9 @@ public sealed class House : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _postgres = await EmbeddedPostgres.Start(Path.Combine(_data, "postgres"));
+        _postgres = await EmbeddedPostgres.Start(Path.Combine(_home, "postgres"));
         await FineTuneDb.Migrate(_postgres.ConnectionString);
-        _services = new ServiceCollection().AddSingleton(TimeProvider.System).AddLogging().AddFineTuneDatabase(_postgres.ConnectionString).BuildServiceProvider();
+        OpenDatabase(_postgres.ConnectionString);
         await AddDataset("ds_train", "train.tsv", 400);
         await AddDataset("ds_dev", "dev.tsv", 64);
     }
@@ -47,38 +53,47 @@ public sealed class House : IAsyncLifetime
         }
         await _services.DisposeAsync();
         await _postgres.DisposeAsync();
-        Directory.Delete(_data, recursive: true);
+        Directory.Delete(_home, recursive: true);
+        if (_data != _home)
+            Directory.Delete(_data, recursive: true);
+    }
+
+    /// <summary>From now on everything is about another database of the same server, and another data folder, which goes with the house.</summary>
+    public async Task MoveTo(string connectionString, string data)
+    {
+        await _services.DisposeAsync();
+        _data = data;
+        OpenDatabase(connectionString);
     }
 
     /// <param name="settings">More settings, such as <c>Worker__TrainerPath</c>.</param>
-    public Process StartWorker(params (string Name, string Value)[] settings)
+    public Process StartWorker(params (string Name, string Value)[] settings) => StartWorker(_ => { }, settings);
+
+    /// <param name="hear">Gets each line of its log.</param>
+    public Process StartWorker(Action<string> hear, (string Name, string Value)[] settings)
     {
         var configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         var folder = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "FineTuneService.Worker", configuration));
         var start = new ProcessStartInfo(Path.Combine(folder, "FineTuneService.Worker")) { WorkingDirectory = folder, RedirectStandardOutput = true };
         start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
-        start.Environment["ConnectionStrings__Postgres"] = _postgres.ConnectionString;
+        start.Environment["ConnectionStrings__Postgres"] = ConnectionString;
         start.Environment["Storage__DataDirectory"] = _data;
         start.Environment["Storage__ModelsDirectory"] = Path.Combine(Samples, "models");
         foreach (var (name, value) in settings)
             start.Environment[name] = value;
         var worker = Process.Start(start)!;
-        worker.OutputDataReceived += (_, _) => { }; // Read, or it would block once the pipe is full.
+        worker.OutputDataReceived += (_, line) => hear(line.Data ?? "");
         worker.BeginOutputReadLine();
         _workers.Add(worker);
         return worker;
     }
 
-    public async Task<string> Enqueue(int steps, string baseModel = "tiny-bert-en", string? revision = null)
+    /// <param name="scheduling">As a specification has it.</param>
+    public async Task<string> Enqueue(int steps, string baseModel = "tiny-bert-en", string? revision = null, JobScheduling? scheduling = null)
     {
-        var job = new Job
-        {
-            Id = Ids.NewJob(),
-            Status = JobStatus.Queued,
-            Resolutions = "[]",
-            CreatedAt = TimeProvider.System.GetUtcNow(),
-            Spec = Spec(steps, 50, baseModel, revision),
-        };
+        var spec = JsonNode.Parse(Spec(steps, 50, baseModel, revision))!;
+        spec["scheduling"] = JsonSerializer.SerializeToNode(scheduling ?? new(), SnakeCaseJson.Options);
+        var job = NewJob.From(Project.Default, spec.ToJsonString(), "[]", TimeProvider.System.GetUtcNow());
         await _services.GetRequiredService<JobQueue>().Enqueue(job, Cancel);
         return job.Id;
     }
@@ -108,7 +123,16 @@ public sealed class House : IAsyncLifetime
         SnakeCaseJson.Options);
 
     /// <summary>Polls a job until <paramref name="wanted"/> holds; fails when it ends otherwise.</summary>
-    public async Task<Job> WaitFor(string id, Func<Job, bool> wanted)
+    public Task<Job> WaitFor(string id, Func<Job, bool> wanted) => WaitUntil(id, job =>
+    {
+        if (wanted(job))
+            return true;
+        Assert.False(job.Status.IsTerminal(), $"{job.Status}: {job.Reason} {job.Faults}");
+        return false;
+    });
+
+    /// <summary>Polls a job until <paramref name="wanted"/> holds, however it ends.</summary>
+    public async Task<Job> WaitUntil(string id, Func<Job, bool> wanted)
     {
         while (true)
         {
@@ -116,7 +140,6 @@ public sealed class House : IAsyncLifetime
             var job = await db.Jobs.AsNoTracking().SingleAsync(row => row.Id == id, Cancel);
             if (wanted(job))
                 return job;
-            Assert.False(job.Status.IsTerminal(), $"{job.Status}: {job.Reason} {job.Faults}");
             await Task.Delay(50, Cancel);
         }
     }
@@ -136,10 +159,16 @@ public sealed class House : IAsyncLifetime
         _services.GetRequiredService<NpgsqlDataSource>().Clear(); // Its pooled connections died with the server.
     }
 
-    public void KillPostgres() => Process.GetProcessById(int.Parse(File.ReadLines(Path.Combine(_data, "postgres", "cluster", "postmaster.pid")).First(), CultureInfo.InvariantCulture)).Kill();
+    public void KillPostgres() => Process.GetProcessById(int.Parse(File.ReadLines(Path.Combine(_home, "postgres", "cluster", "postmaster.pid")).First(), CultureInfo.InvariantCulture)).Kill();
 
     /// <summary>The trainer that works in a run's folder.</summary>
     public Process Trainer(string id) => Process.GetProcessesByName("finetune").Single(process => File.ReadAllText($"/proc/{process.Id}/cmdline").Contains(id, StringComparison.Ordinal));
+
+    private void OpenDatabase(string connectionString)
+    {
+        ConnectionString = connectionString;
+        _services = new ServiceCollection().AddSingleton(TimeProvider.System).AddLogging().AddFineTuneDatabase(connectionString).BuildServiceProvider();
+    }
 
     private async Task AddDataset(string id, string file, int rows)
     {

@@ -33,6 +33,15 @@ public static class AccessServices
         return services;
     }
 
+    /// <summary>For admins; for all where the network itself keeps strangers away.</summary>
+    public static void ForScrapers(this IEndpointConventionBuilder route, IServiceProvider services)
+    {
+        if (services.GetRequiredService<IOptions<AccessSettings>>().Value.AnonymousMetrics)
+            route.AllowAnonymous();
+        else
+            route.RequireScope(Scope.Admin);
+    }
+
     /// <summary>A route that asks for no scope was forgotten: it lets nobody in. Where there is no route, routing's own 404 or 405 answers.</summary>
     private static bool IsNoRoute(AuthorizationHandlerContext context) => context.Resource is HttpContext http && http.GetEndpoint() is not RouteEndpoint;
 

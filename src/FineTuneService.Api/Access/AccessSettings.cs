@@ -13,6 +13,9 @@ public sealed class AccessSettings
     [Range(1, int.MaxValue)]
     public int RequestsPerMinute { get; init; } = 60_000;
 
+    /// <summary>Whether <c>/metrics</c> needs no key: for a Prometheus that has none, in a network where nobody else comes.</summary>
+    public bool AnonymousMetrics { get; init; }
+
     public OidcSettings? Oidc { get; init; }
 }
 

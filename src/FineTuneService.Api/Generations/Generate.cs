@@ -32,6 +32,7 @@ public static class Generate
     public static async Task<IResult> Handle(
         string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
+        await db.FindJob(id, cancel);
         var asked = await JsonContract.ReadAsync<GenerateRequest>(request.Body, Catalog.Json, cancel);
         var faults = new FaultList();
         asked.Check(faults);

@@ -11,10 +11,13 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<JobView>> Handle(HttpRequest request, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel) =>
+        await Post(await JsonContract.ParseAsync(request.Body, cancel), db, resolve, queue, clock, cancel);
+
+    internal static async Task<Created<JobView>> Post(JsonElement json, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
     {
         var faults = new FaultList();
-        if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
+        if (JobSpecReader.Read(json, faults) is not { } spec)
             throw new FaultException([.. faults.All]);
         var draft = await resolve.FindModels(spec, faults, cancel);
         using var transaction = Transactions.Begin();

@@ -25,6 +25,15 @@ public sealed record JobView
     /// <summary>What you can mend, when it failed for such a cause.</summary>
     public IReadOnlyList<Fault>? Faults { get; init; }
 
+    /// <summary>Changes with its state and with edits; <c>If-Match: "version"</c> makes a request hold for this version alone.</summary>
+    public required int Version { get; init; }
+
+    /// <summary>Those with more go first.</summary>
+    public required int Priority { get; init; }
+
+    /// <summary>Its place in the queue; only where one job is asked for, and while it waits for a worker.</summary>
+    public QueuePlace? Queue { get; init; }
+
     /// <summary>Counts the workers that took it, from 1.</summary>
     public required int Attempt { get; init; }
     public required JobProgress Progress { get; init; }
@@ -38,6 +47,13 @@ public sealed record JobView
     public DateTimeOffset? StartedAt { get; init; }
     public DateTimeOffset? FinishedAt { get; init; }
     public DateTimeOffset? CancelRequestedAt { get; init; }
+    public DateTimeOffset? PauseRequestedAt { get; init; }
+
+    /// <summary>The time by which it must have ended.</summary>
+    public DateTimeOffset? Deadline { get; init; }
+
+    /// <summary>Seconds that its attempts have run, all together.</summary>
+    public required double RunSeconds { get; init; }
 
     /// <summary>The specification with every <c>auto</c> and default filled in.</summary>
     public required JobSpec Spec { get; init; }
@@ -69,6 +85,11 @@ public sealed record JobView
         StartedAt = job.StartedAt,
         FinishedAt = job.FinishedAt,
         CancelRequestedAt = job.CancelRequestedAt,
+        PauseRequestedAt = job.PauseRequestedAt,
+        Deadline = job.Deadline,
+        RunSeconds = job.RunSeconds,
+        Version = job.Version,
+        Priority = job.Priority,
         Spec = JsonSerializer.Deserialize<JobSpec>(job.Spec, Stored)!,
         Resolutions = JsonSerializer.Deserialize<Resolution[]>(job.Resolutions, Stored)!,
     };
@@ -99,5 +120,9 @@ public sealed record JobMemory
     /// <summary>The most that the trainer's process was seen with in this attempt; absent on a GPU, and before the first log line.</summary>
     public long? PeakBytes { get; init; }
 }
+
+/// <param name="Position">Jobs that are taken before it, as things stand.</param>
+/// <param name="EstimatedStartAt">From the time that running jobs need yet and ended ones took; absent while no worker could take it, or nothing has ended.</param>
+public sealed record QueuePlace(int Position, DateTimeOffset? EstimatedStartAt);
 
 public sealed record BestMetric(string Name, double Value, int Step);

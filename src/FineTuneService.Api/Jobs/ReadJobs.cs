@@ -10,7 +10,7 @@ namespace FineTuneService.Api.Jobs;
 public static class ReadJobs
 {
     /// <summary>Lists jobs, the newest first.</summary>
-    /// <param name="status">Only jobs in this state, or in these, separated by commas: queued, preparing, running, retrying, succeeded, failed, cancelled.</param>
+    /// <param name="status">Only jobs in this state, or in these, separated by commas: waiting, queued, preparing, running, retrying, paused, succeeded, failed, cancelled.</param>
     /// <param name="sweep">Only the jobs of the sweep with this id.</param>
     /// <param name="limit">Jobs on a page, 1 to 200; 50 unless given.</param>
     /// <param name="after">The <c>next_after</c> of the page before.</param>
@@ -32,7 +32,12 @@ public static class ReadJobs
 
     /// <summary>Tells how far a job is: status, reason, progress, best metric, attempt, times, and the resolved specification.</summary>
     /// <param name="id">The job's id.</param>
-    public static async Task<Ok<JobView>> Get(string id, FineTuneDb db, CancellationToken cancel) => TypedResults.Ok(JobView.From(await db.FindJob(id, cancel)));
+    public static async Task<Ok<JobView>> Get(string id, HttpResponse response, FineTuneDb db, TimeProvider clock, CancellationToken cancel)
+    {
+        var job = await db.FindJob(id, cancel);
+        JobVersion.Tell(response, job);
+        return TypedResults.Ok(JobView.From(job) with { Queue = await QueueForecast.Of(db, job, clock.GetUtcNow(), cancel) is var (position, start) ? new(position, start) : null });
+    }
 
     private static JobStatus StatusNamed(string name) => Enum.TryParse<JobStatus>(name, ignoreCase: true, out var status) && !int.TryParse(name, out _)
         ? status

@@ -17,7 +17,7 @@ namespace FineTuneService.Api.Jobs;
 public sealed record JobDraft(JobSpec Spec, BaseModelView? Model, IReadOnlyList<Resolution> Resolutions);
 
 /// <summary>Judges specifications against what is here, and decides what they left open. Within one request a model or dataset is looked for once.</summary>
-public sealed class ResolveJob(FineTuneDb db, FindBaseModel models)
+public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, TimeProvider clock)
 {
     private readonly Dictionary<(string, string?, WeightsFrom), (FoundModel Model, FaultList Faults)> _models = [];
     private readonly Dictionary<string, FoundDataset?> _datasets = [];
@@ -52,6 +52,7 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models)
             ((TrainingMethodConfig?)spec.Method)?.CheckModel(config, LayerOutline.Of(config, tensors, task.Head), task.Head, faults);
         var resolved = SpecResolver.Resolve(spec, Facts(draft.Model, train), faults);
         CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
+        await CheckScheduling(spec.Scheduling, faults, cancel);
         return new(resolved.Spec, [.. draft.Resolutions, .. resolved.Resolutions]);
     }
 
@@ -90,6 +91,20 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models)
                 return;
             foreach (var needed in task.NeededColumns(spec).Except(split.Columns))
                 faults.Add(pointer, split.Name, $"This dataset has no column '{needed}', which the training data has.", $"Its columns are: {string.Join(", ", split.Columns)}. Name them as in the training data.");
+        }
+    }
+
+    private async Task CheckScheduling(JobScheduling scheduling, FaultList faults, CancellationToken cancel)
+    {
+        faults.Require(scheduling.Deadline is null || scheduling.Deadline > clock.GetUtcNow(), "/scheduling/deadline", scheduling.Deadline, "This time has passed.", "Give a later one, or leave it out.");
+        if (scheduling.DependsOn is not { Count: > 0 } needed)
+            return;
+        faults.Require(scheduling.AutoStart, "/scheduling/auto_start", false, "A job with depends_on is started by them.", "Leave one of the two out.");
+        var known = await db.Jobs.AsNoTracking().Where(job => needed.Contains(job.Id)).Select(job => new { job.Id, job.Status }).ToDictionaryAsync(job => job.Id, job => job.Status, cancel);
+        foreach (var (index, id) in needed.Index())
+        {
+            faults.Require(known.ContainsKey(id), $"/scheduling/depends_on/{index}", id, "There is no such job.", "Choose one of GET /jobs.");
+            faults.Require(known.GetValueOrDefault(id) is not (JobStatus.Failed or JobStatus.Cancelled), $"/scheduling/depends_on/{index}", id, $"This job has {known.GetValueOrDefault(id).ToString().ToLowerInvariant()} already.", "Retry it first, or leave it out.");
         }
     }
 

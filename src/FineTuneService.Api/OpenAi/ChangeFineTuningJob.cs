@@ -22,10 +22,10 @@ public static class ChangeFineTuningJob
         Ask(id, requests.Resume, "resumed", db, clock, cancel);
 
     private static async Task<JsonHttpResult<FineTuningJob>> Ask(
-        string id, Func<string, CancellationToken, Task<Job?>> request, string what, FineTuneDb db, TimeProvider clock, CancellationToken cancel)
+        string id, Func<string, CancellationToken, int?, Task<Job?>> request, string what, FineTuneDb db, TimeProvider clock, CancellationToken cancel)
     {
         var found = await db.FindFineTuningJob(id, cancel);
-        if (await request(found.Id, cancel) is not { } job)
+        if (await request(found.Id, cancel, null) is not { } job)
             throw ProblemException.Conflict($"The job is {FineTuningJob.StatusOf((await db.FindFineTuningJob(id, cancel)).Status)}, and so cannot be {what}.");
         return OpenAiJson.Answer((await ReadFineTuningJobs.View(db, [job], clock, cancel))[0]);
     }

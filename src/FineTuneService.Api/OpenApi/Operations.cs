@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using FineTuneService.Api.Access;
 using FineTuneService.Api.OpenAi;
 using FineTuneService.Api.Predictions;
+using FineTuneService.Api.Webhooks;
 using FineTuneService.Contracts;
 using Microsoft.OpenApi;
 using Swashbuckle.AspNetCore.SwaggerGen;
@@ -60,6 +61,7 @@ internal sealed class Operations : IOperationFilter
         [typeof(ChatCompletionRequest)] = """{ "model": "ft:tiny-llama-en:default:house-style:…", "messages": [{ "role": "user", "content": "What is an epoch?" }], "max_tokens": 64 }""",
         [typeof(CompletionRequest)] = """{ "model": "tiny-llama-en", "prompt": "Once upon a time", "max_tokens": 64 }""",
         [typeof(GenerateRequest)] = """{ "prompts": ["Once upon a time"], "generation": { "max_new_tokens": 64, "temperature": 0.8, "seed": 1 } }""",
+        [typeof(NewWebhook)] = """{ "url": "https://example.com/hooks", "events": ["job.succeeded", "job.failed"] }""",
     };
 
     public void Apply(OpenApiOperation operation, OperationFilterContext context)

@@ -1,4 +1,5 @@
 using FineTuneService.Api.Checkpoints;
+using FineTuneService.Api.Jobs;
 using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
@@ -31,6 +32,7 @@ public static class Predict
     public static async Task<Ok<PredictAnswer>> Handle(
         string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
+        await db.FindJob(id, cancel);
         var inputs = await ReadInputs(request.Body, cancel);
         var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
         var reply = await models.AskAsync<PredictReply>("predict", folder.Path, new PredictRequest { Inputs = inputs }, cancel).SingleAsync(cancel);

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text.RegularExpressions;
 using FineTuneService.Api.OpenAi;
 using FineTuneService.Contracts;
+using FineTuneService.Storage;
 using Microsoft.AspNetCore.WebUtilities;
 
 namespace FineTuneService.Api.Problems;
@@ -44,6 +45,7 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
     private static (int Status, string? Detail, IReadOnlyList<Fault>? Faults) Explain(Exception error) => error switch
     {
         FaultException faulty => (StatusCodes.Status422UnprocessableEntity, faulty.Faults.Count == 1 ? "One fault was found." : $"{faulty.Faults.Count} faults were found.", faulty.Faults),
+        StaleVersionException stale => (StatusCodes.Status412PreconditionFailed, $"{stale.Message} Read it again, and decide anew.", null),
         ProblemException problem => (problem.Status, problem.Message, null),
         BadHttpRequestException bad when QueryFault(bad.Message) is { } fault => (StatusCodes.Status422UnprocessableEntity, "One fault was found.", [fault]),
         BadHttpRequestException bad => (bad.StatusCode, bad.Message, null),

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
+using FineTuneService.Api.Idempotency;
 using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using Microsoft.AspNetCore.Http.Features;
@@ -24,7 +25,19 @@ public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, str
     /// <param name="create">Opens the file that is written, by the name of the one that is sent.</param>
     /// <param name="limit">Bytes of the file; more are refused with 413.</param>
     /// <param name="part">What the part with the file should be called; any name will do.</param>
-    public static async Task<UploadForm> Read(HttpRequest request, Func<string, FileStream> create, long limit, CancellationToken cancel, string part = "file")
+    public static async Task<UploadForm> Read(HttpRequest request, Func<string, Stream> create, long limit, CancellationToken cancel, string part = "file")
+    {
+        var form = await ReadParts(request, create, limit, part, cancel);
+        RequestFingerprint.Leave(request.HttpContext, form.Print());
+        return form;
+    }
+
+    /// <summary>What <see cref="Read"/> leaves, of a form that was read before and is not wanted again.</summary>
+    public static async Task<string> Fingerprint(HttpRequest request, CancellationToken cancel) => (await ReadParts(request, _ => Stream.Null, long.MaxValue - FormOverhead, "file", cancel)).Print();
+
+    private string Print() => string.Join('\n', Fields.OrderBy(field => field.Key, StringComparer.Ordinal).Select(field => $"{field.Key}={field.Value}").Prepend($"{FileName} {Sha256}"));
+
+    private static async Task<UploadForm> ReadParts(HttpRequest request, Func<string, Stream> create, long limit, string part, CancellationToken cancel)
     {
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
             size.MaxRequestBodySize = limit + FormOverhead;
@@ -58,7 +71,7 @@ public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, str
         return file is var (fileName, sha256) ? new(fileName, fields, sha256) : throw new FaultException(part, null, "There is no file in the form.", $"Add a part named '{part}' with a file name.");
     }
 
-    private static async Task<(string FileName, string Sha256)> Save(MultipartSection section, string givenName, Func<string, FileStream> create, long limit, CancellationToken cancel)
+    private static async Task<(string FileName, string Sha256)> Save(MultipartSection section, string givenName, Func<string, Stream> create, long limit, CancellationToken cancel)
     {
         var fileName = Path.GetFileName(givenName.Replace('\\', '/'));
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -66,14 +79,15 @@ public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, str
         try
         {
             await using var file = create(fileName);
+            var written = 0L;
             for (int read; (read = await section.Body.ReadAsync(buffer, cancel)) > 0;)
             {
-                if (file.Length + read > limit)
+                if ((written += read) > limit)
                     throw new ProblemException(StatusCodes.Status413PayloadTooLarge, $"The file is larger than {limit} bytes.");
                 hash.AppendData(buffer, 0, read);
                 await file.WriteAsync(buffer.AsMemory(0, read), cancel);
             }
-            file.Flush(flushToDisk: true);
+            (file as FileStream)?.Flush(flushToDisk: true);
         }
         finally
         {

@@ -1,0 +1,121 @@
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+using FineTuneService.Api.Access;
+using FineTuneService.Api.Retention;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace FineTuneService.Api.Tests;
+
+/// <summary>What a project may take, and for how long things are kept.</summary>
+public sealed class LimitsTests(Api api) : IDisposable
+{
+    private readonly HttpClient _http = new(new SocketsHttpHandler()) { BaseAddress = api.Http.BaseAddress };
+
+    public void Dispose() => _http.Dispose();
+
+    [Fact]
+    public async Task Jobs_beyond_the_limit_of_waiting_ones_are_refused_until_there_is_room()
+    {
+        await ActIn("""{"max_queued_jobs": 1}""");
+        var spec = await Spec();
+        var first = (string)(await Post("/jobs", spec, HttpStatusCode.Created))["id"]!;
+
+        Assert.Contains("its limit is 1", (string?)(await Post("/jobs", spec, HttpStatusCode.TooManyRequests))["detail"]);
+        await Post("/sweeps", $$"""{"spec": {{spec}}, "parameters": {"/training/learning_rate": {"values": [1e-4]} } }""", HttpStatusCode.TooManyRequests);
+
+        await Post($"/jobs/{first}/cancel", "", HttpStatusCode.OK);
+        await Post("/jobs", spec, HttpStatusCode.Created);
+    }
+
+    [Fact]
+    public async Task Device_hours_run_out()
+    {
+        var project = await ActIn("""{"max_device_hours": 1.5}""");
+        var spec = await Spec();
+        var id = (string)(await Post("/jobs", spec, HttpStatusCode.Created))["id"]!;
+        await api.InDatabase(db => db.Jobs.Where(job => job.Id == id).ExecuteUpdateAsync(job => job.SetProperty(row => row.RunSeconds, 2 * 3600.0).SetProperty(row => row.StartedAt, TimeProvider.System.GetUtcNow())));
+
+        Assert.Contains("2.0 device hours", (string?)(await Post("/jobs", spec, HttpStatusCode.TooManyRequests))["detail"]);
+        Assert.Equal(2.0, (double)(await api.Get($"/projects/{project}/usage"))["device_hours"]!, 3);
+    }
+
+    [Fact]
+    public async Task Storage_runs_out_in_the_middle_of_a_file_and_nothing_stays()
+    {
+        await ActIn("""{"max_storage_bytes": 1000}""");
+        await Upload("text,label\ngood,1\n", HttpStatusCode.Created);
+
+        await Upload("text,label\n" + string.Concat(Enumerable.Repeat("a long row of text,1\n", 100)), HttpStatusCode.RequestEntityTooLarge);
+        await Upload("text,label\n" + new string('x', 950) + ",1\n", HttpStatusCode.Created);
+        await Upload("text,label\n" + new string('x', 950) + ",1\n", HttpStatusCode.RequestEntityTooLarge);
+    }
+
+    [Fact]
+    public async Task What_was_kept_for_long_enough_goes()
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        var (old, folder) = await api.PutCheckpoint();
+        var (recent, kept) = await api.PutCheckpoint();
+        var running = await api.PutJob(JobStatus.Running);
+        await File.WriteAllTextAsync(Path.Combine(folder, "model.safetensors"), "weights", Api.Cancel);
+        await api.InDatabase(async db =>
+        {
+            await db.Jobs.Where(job => job.Id == old || job.Id == running).ExecuteUpdateAsync(job => job.SetProperty(row => row.FinishedAt, now.AddDays(-400)));
+            return await db.Jobs.Where(job => job.Id == recent).ExecuteUpdateAsync(job => job.SetProperty(row => row.FinishedAt, now.AddDays(-10)));
+        });
+
+        await Keep(new() { Checkpoints = TimeSpan.FromDays(300) });
+        Assert.Equal((false, true), (Directory.Exists(folder), Directory.Exists(kept)));
+        Assert.Empty((await api.Get($"/jobs/{old}/checkpoints"))["data"]!.AsArray());
+        Assert.Single((await api.Get($"/jobs/{recent}/checkpoints"))["data"]!.AsArray());
+
+        await Keep(new() { Jobs = TimeSpan.FromDays(300) });
+        await api.Get($"/jobs/{old}", HttpStatusCode.NotFound);
+        await api.Get($"/jobs/{recent}");
+        await api.Get($"/jobs/{running}");
+    }
+
+    [Fact]
+    public async Task Datasets_that_a_job_names_stay()
+    {
+        var used = (string)(await api.Upload("used.csv", "text,label\ngood,1\nbad,0\n"))["id"]!;
+        var unused = (string)(await api.Upload("unused.csv", "text,label\ngood,1\n"))["id"]!;
+        await api.Post("/jobs", $$"""{"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{used}}"} }""", HttpStatusCode.Created);
+        await api.InDatabase(db => db.Database.ExecuteSqlAsync($"UPDATE finetune.datasets SET created_at = now() - interval '400 days' WHERE id IN ({used}, {unused})", Api.Cancel));
+
+        await Keep(new() { Datasets = TimeSpan.FromDays(300) });
+
+        await api.Get($"/datasets/{used}");
+        await api.Get($"/datasets/{unused}", HttpStatusCode.NotFound);
+        Assert.Single(Directory.GetFiles(api.Storage.DatasetsDirectory, $"*{used}*"));
+        Assert.Empty(Directory.GetFiles(api.Storage.DatasetsDirectory, $"*{unused}*"));
+    }
+
+    private Task Keep(RetentionSettings settings) => new RetentionService(
+        api.Services.GetRequiredService<IDbContextFactory<FineTuneDb>>(), api.Services.GetRequiredService<JobDeletion>(), api.Storage, Options.Create(settings), TimeProvider.System, NullLogger<RetentionService>.Instance).Apply(Api.Cancel);
+
+    /// <summary>A project with these limits, in which all that follows is done.</summary>
+    private async Task<string> ActIn(string limits)
+    {
+        var project = (string)(await api.Post("/projects", $$"""{"name": "limited", "limits": {{limits}} }""", HttpStatusCode.Created))["id"]!;
+        _http.DefaultRequestHeaders.Authorization = new("Bearer", Api.Key);
+        _http.DefaultRequestHeaders.Add(Caller.ProjectHeader, project);
+        return project;
+    }
+
+    private async Task<string> Spec()
+    {
+        var dataset = (string)(await Upload("text,label\ngood,1\nbad,0\n", HttpStatusCode.Created))["id"]!;
+        return $$"""{"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{dataset}}"} }""";
+    }
+
+    private async Task<JsonObject> Upload(string rows, HttpStatusCode expected) => await Api.Read(await _http.PostAsync("/datasets", Api.Form("rows.csv", Encoding.UTF8.GetBytes(rows)), Api.Cancel), expected);
+
+    private async Task<JsonObject> Post(string path, string json, HttpStatusCode expected) => await Api.Read(await _http.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"), Api.Cancel), expected);
+}
