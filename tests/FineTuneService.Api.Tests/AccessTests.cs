@@ -44,7 +44,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
         foreach (var (method, path, _) in await Routes())
         {
             var problem = await Api.Read(await Send(stranger, method, path), HttpStatusCode.Unauthorized);
-            Assert.Contains("Authorization: Bearer", (string)problem["detail"]!);
+            Assert.Contains("Authorization: Bearer", (string)(problem["detail"] ?? problem["message"])!);
         }
     }
 
@@ -91,9 +91,11 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
     {
         var (mine, _) = await api.PutCheckpoint();
         var dataset = (string)(await api.Upload("mine.csv", "text,label\ngood,1\nbad,0\n"))["id"]!;
-        var sweep = Ids.NewSweep();
+        var (sweep, upload) = (Ids.NewSweep(), Ids.NewUpload());
         await api.InDatabase(db =>
         {
+            var now = TimeProvider.System.GetUtcNow();
+            db.Uploads.Add(new() { Id = upload, ProjectId = Project.Default, FileName = "a.jsonl", Purpose = "fine-tune", MimeType = "text/jsonl", Bytes = 1, CreatedAt = now, ExpiresAt = now.AddHours(1) });
             db.Sweeps.Add(new() { Id = sweep, Status = SweepStatus.Running, Spec = "{}", Metric = "eval_loss", GreaterIsBetter = false, MaxConcurrentJobs = 1, CreatedAt = TimeProvider.System.GetUtcNow() });
             return db.SaveChangesAsync(Api.Cancel);
         });
@@ -101,11 +103,20 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
 
         foreach (var (method, path, needed) in (await Routes()).Where(route => route.Path.Contains('{') && route.Scope != Scope.Admin))
         {
-            var id = path.StartsWith("/datasets", StringComparison.Ordinal) ? dataset : path.StartsWith("/sweeps", StringComparison.Ordinal) ? sweep : mine;
-            using var answer = await Send(other, method, path.Replace("{id}", id, StringComparison.Ordinal).Replace("{which}", "best", StringComparison.Ordinal));
+            var id = path.Split('/', StringSplitOptions.RemoveEmptyEntries) switch
+            {
+                ["datasets", ..] => dataset,
+                ["sweeps", ..] => sweep,
+                ["v1", "files", ..] => $"file-{dataset["ds_".Length..]}",
+                ["v1", "uploads", ..] => upload,
+                ["v1", "fine_tuning", ..] => $"ftjob-{mine["job_".Length..]}",
+                _ => mine,
+            };
+            var model = $"ft:tiny-bert-en:default::{mine[^12..]}";
+            using var answer = await Send(other, method, path.Replace("{id}", id, StringComparison.Ordinal).Replace("{which}", "best", StringComparison.Ordinal).Replace("{model}", model, StringComparison.Ordinal));
             Assert.True(answer.StatusCode == HttpStatusCode.NotFound, $"{method} {path} ({needed}): {(int)answer.StatusCode}");
         }
-        foreach (var list in new[] { "/jobs", "/datasets", "/sweeps" })
+        foreach (var list in new[] { "/jobs", "/datasets", "/sweeps", "/v1/files", "/v1/fine_tuning/jobs" })
             Assert.Empty((await Api.Read(await other.GetAsync(list, Api.Cancel), HttpStatusCode.OK))["data"]!.AsArray());
         Assert.Equal(JobStatus.Succeeded, await api.InDatabase(db => db.Jobs.Where(job => job.Id == mine).Select(job => job.Status).SingleAsync(Api.Cancel)));
 

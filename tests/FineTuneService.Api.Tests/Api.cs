@@ -45,6 +45,7 @@ public sealed class Api : IAsyncLifetime
     {
         Hub = await LocalHub.Start();
         CopyModel("tiny-bert-en");
+        CopyModel("tiny-llama");
         _configured = _factory.WithWebHostBuilder(host => host
             .UseSetting("urls", "http://127.0.0.1:0") // Several runs beside each other.
             .UseSetting("Storage:DataDirectory", Data)
@@ -83,7 +84,8 @@ public sealed class Api : IAsyncLifetime
     public string CopyModel(string name)
     {
         var folder = Directory.CreateDirectory(Path.Combine(Models, name));
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Output, "models", "tiny-bert-en")))
+        var source = Path.Combine(Output, "models", name);
+        foreach (var file in Directory.EnumerateFiles(Directory.Exists(source) ? source : Path.Combine(Output, "models", "tiny-bert-en")))
             File.Copy(file, Path.Combine(folder.FullName, Path.GetFileName(file)), overwrite: true);
         return folder.FullName;
     }
@@ -110,7 +112,7 @@ public sealed class Api : IAsyncLifetime
         return form;
     }
 
-    /// <summary>The answer's JSON; a refusal must be a problem (RFC 9457).</summary>
+    /// <summary>The answer's JSON; a refusal must be a problem (RFC 9457), or of OpenAI's clients the error that they read.</summary>
     public static async Task<JsonObject> Read(HttpResponseMessage response, HttpStatusCode expected)
     {
         using (response)
@@ -119,11 +121,24 @@ public sealed class Api : IAsyncLifetime
             Assert.True(response.StatusCode == expected, $"{(int)response.StatusCode} {text}");
             if ((int)expected < 400)
                 return text.Length == 0 ? [] : JsonNode.Parse(text)!.AsObject();
+            if (response.RequestMessage!.RequestUri!.AbsolutePath.StartsWith("/v1/", StringComparison.Ordinal))
+                return Error(response, text);
             Assert.Equal(new MediaTypeHeaderValue("application/problem+json"), response.Content.Headers.ContentType);
             var problem = JsonNode.Parse(text)!.AsObject();
             Assert.Equal((int)expected, (int)problem["status"]!);
             return problem;
         }
+    }
+
+    private static JsonObject Error(HttpResponseMessage response, string text)
+    {
+        Assert.Equal("application/json", response.Content.Headers.ContentType!.MediaType);
+        Assert.NotEmpty(response.Headers.GetValues("x-request-id").Single());
+        var error = Assert.Single(JsonNode.Parse(text)!.AsObject()).Value!.AsObject();
+        Assert.Equal(["message", "type", "param", "code"], error.Select(member => member.Key));
+        Assert.NotEmpty((string)error["message"]!);
+        Assert.NotEmpty((string)error["type"]!);
+        return error;
     }
 
     /// <summary>A dataset and a job on it, queued.</summary>

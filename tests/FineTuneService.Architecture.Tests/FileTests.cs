@@ -28,7 +28,7 @@ public sealed partial class FileTests
     public void Lock_files_hold_no_addresses() =>
         Assert.Empty(
             from path in Repository.Files
-            where path.EndsWith("packages.lock.json", StringComparison.Ordinal)
+            where Path.GetFileName(path) is "packages.lock.json" or "package-lock.json"
             from Match address in Address().Matches(Repository.Read(path))
             select $"{path}: {address.Value}");
 

@@ -15,7 +15,7 @@ public sealed class Service : IAsyncLifetime
 
     public static string Samples { get; } = Path.Combine(AppContext.BaseDirectory, "samples");
 
-    private const string Key = "ft_of_the_tests_which_nobody_can_guess_0123";
+    public const string Key = "ft_of_the_tests_which_nobody_can_guess_0123";
 
     public HttpClient Http { get; } = new(new SocketsHttpHandler()) { Timeout = TimeSpan.FromMinutes(2) };
 

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using FineTuneService.Api.OpenAi;
 using FineTuneService.Api.Problems;
 
 namespace FineTuneService.Api.Access;
@@ -11,10 +12,14 @@ public static class Caller
     /// <summary>With it an admin names the project in which to act, by its id.</summary>
     public const string ProjectHeader = "FineTune-Project";
 
+    /// <summary>What OpenAI's clients call it.</summary>
+    public const string OpenAiProjectHeader = "OpenAI-Project";
+
     public static string OwnProject(ClaimsPrincipal user) => user.FindFirst(Project)?.Value ?? "";
 
     /// <summary>The project that the request names, which it may not be allowed to.</summary>
-    public static string? NamedProject(HttpContext context) => context.Request.Headers[ProjectHeader] is [{ Length: > 0 } named] ? named : null;
+    public static string? NamedProject(HttpContext context) => (context.Request.Headers[ProjectHeader] is [{ Length: > 0 } named] ? named : null)
+        ?? (OpenAiError.IsFor(context) && context.Request.Headers[OpenAiProjectHeader] is [{ Length: > 0 } alike] ? alike : null);
 
     public static IEnumerable<string> Scopes(this ClaimsPrincipal user) => user.FindAll(ScopeClaim).Select(claim => claim.Value);
 
@@ -31,6 +36,6 @@ public static class Caller
         var (own, named) = (OwnProject(context.User), NamedProject(context));
         return named is null || named == own || Scope.Allows(context.User.Scopes(), Scope.Admin)
             ? named ?? own
-            : throw new ProblemException(StatusCodes.Status403Forbidden, $"Only a key with the scope {Scope.Admin} may act in another project than its own. Leave the header {ProjectHeader} out.");
+            : throw new ProblemException(StatusCodes.Status403Forbidden, $"Only a key with the scope {Scope.Admin} may act in another project than its own. Leave the header {ProjectHeader} or {OpenAiProjectHeader} out.");
     }
 }

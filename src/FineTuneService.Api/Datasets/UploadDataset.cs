@@ -17,6 +17,13 @@ public static class UploadDataset
         await using var draft = new DatasetDraft(storage);
         var upload = await UploadForm.Read(request, draft.Create, await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel), cancel);
         var dataset = await draft.Publish(db.Project!, upload.FileName, upload.Name ?? upload.FileName, upload.Sha256, clock.GetMicrosecondsNow(), cancel);
+        await dataset.Keep(db, storage, cancel);
+        return TypedResults.Created($"/datasets/{dataset.Id}", DatasetView.From(dataset));
+    }
+
+    /// <summary>Stores a published dataset's row; without it the file goes, too.</summary>
+    internal static async Task Keep(this Dataset dataset, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    {
         db.Datasets.Add(dataset);
         try
         {
@@ -27,6 +34,5 @@ public static class UploadDataset
             File.Delete(storage.DatasetFile(dataset));
             throw;
         }
-        return TypedResults.Created($"/datasets/{dataset.Id}", DatasetView.From(dataset));
     }
 }

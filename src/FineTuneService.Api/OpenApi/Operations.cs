@@ -1,6 +1,7 @@
 using System.Net.Mime;
 using System.Text.Json.Nodes;
 using FineTuneService.Api.Access;
+using FineTuneService.Api.OpenAi;
 using FineTuneService.Api.Predictions;
 using FineTuneService.Api.Webhooks;
 using FineTuneService.Contracts;
@@ -56,6 +57,9 @@ internal sealed class Operations : IOperationFilter
             }
             """,
         [typeof(PredictBody)] = """{ "texts": ["a warm , funny and surprisingly moving film", "two hours of noise with nothing to say"] }""",
+        [typeof(CreateFineTuningJobRequest)] = """{ "model": "tiny-llama-en", "training_file": "file-…", "suffix": "house-style", "method": { "type": "supervised", "supervised": { "hyperparameters": { "n_epochs": 3 } } } }""",
+        [typeof(ChatCompletionRequest)] = """{ "model": "ft:tiny-llama-en:default:house-style:…", "messages": [{ "role": "user", "content": "What is an epoch?" }], "max_tokens": 64 }""",
+        [typeof(CompletionRequest)] = """{ "model": "tiny-llama-en", "prompt": "Once upon a time", "max_tokens": 64 }""",
         [typeof(GenerateRequest)] = """{ "prompts": ["Once upon a time"], "generation": { "max_new_tokens": 64, "temperature": 0.8, "seed": 1 } }""",
         [typeof(NewWebhook)] = """{ "url": "https://example.com/hooks", "events": ["job.succeeded", "job.failed"] }""",
     };
@@ -79,24 +83,18 @@ internal sealed class Operations : IOperationFilter
             operation.Responses!.TryAdd(status, new OpenApiResponse { Description = why });
     }
 
-    private static OpenApiRequestBody Form(FileUpload upload) => new()
+    private static OpenApiRequestBody Form(FileUpload upload)
     {
-        Required = true,
-        Content = new Dictionary<string, OpenApiMediaType>
+        var parts = new Dictionary<string, IOpenApiSchema> { [upload.FilePart] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = upload.File } };
+        if (upload.TextPart is { } text)
+            parts[text] = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = 128, Description = upload.Text, Example = upload.Example };
+        return new()
         {
-            [MediaTypeNames.Multipart.FormData] = new()
+            Required = true,
+            Content = new Dictionary<string, OpenApiMediaType>
             {
-                Schema = new OpenApiSchema
-                {
-                    Type = JsonSchemaType.Object,
-                    Required = new HashSet<string> { "file" },
-                    Properties = new Dictionary<string, IOpenApiSchema>
-                    {
-                        ["file"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary", Description = upload.File },
-                        ["name"] = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = 128, Description = upload.Name, Example = upload.Example },
-                    },
-                },
+                [MediaTypeNames.Multipart.FormData] = new() { Schema = new OpenApiSchema { Type = JsonSchemaType.Object, Required = new HashSet<string> { upload.FilePart }, Properties = parts } },
             },
-        },
-    };
+        };
+    }
 }

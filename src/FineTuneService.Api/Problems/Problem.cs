@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Api.Problems;
@@ -23,6 +24,10 @@ public sealed record Problem
 
     /// <summary>Everything that you can mend, all at once.</summary>
     public IReadOnlyList<Fault>? Faults { get; init; }
+
+    /// <summary>For <see cref="OpenAi.OpenAiError"/>.</summary>
+    [JsonIgnore]
+    internal string? Code { get; init; }
 }
 
 /// <summary>Ends a request with this status and explanation.</summary>
@@ -31,7 +36,10 @@ public sealed class ProblemException(int status, string detail, Exception? cause
 {
     public int Status { get; } = status;
 
-    public static ProblemException NotFound(string what, string id) => new(StatusCodes.Status404NotFound, $"There is no {what} '{id}'.");
+    /// <summary>A short stable name of the cause.</summary>
+    public string? Code { get; private init; }
+
+    public static ProblemException NotFound(string what, string id) => new(StatusCodes.Status404NotFound, $"There is no {what} '{id}'.") { Code = $"{what.Replace(' ', '_')}_not_found" };
 
     public static ProblemException Conflict(string detail) => new(StatusCodes.Status409Conflict, detail);
 }

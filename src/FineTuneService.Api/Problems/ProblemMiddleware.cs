@@ -1,13 +1,14 @@
 using System.Data.Common;
 using System.Diagnostics;
 using System.Text.RegularExpressions;
+using FineTuneService.Api.OpenAi;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.WebUtilities;
 
 namespace FineTuneService.Api.Problems;
 
-/// <summary>Turns whatever ends a request badly into a <see cref="Problem"/>; a defect of ours shows its trace id and nothing of its inside.</summary>
+/// <summary>Turns whatever ends a request badly into a <see cref="Problem"/>, or an <see cref="OpenAiError"/> for OpenAI's clients; a defect of ours shows its trace id and nothing of its inside.</summary>
 public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMiddleware> log)
 {
     private const int NoSpaceLeft = 28; // ENOSPC, which .NET hands on as HResult
@@ -38,7 +39,7 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
     public static Problem Explain(HttpContext context, Exception error)
     {
         var (status, detail, faults) = Explain(error);
-        return Describe(context, status, detail, faults);
+        return Describe(context, status, detail, faults) with { Code = (error as ProblemException)?.Code };
     }
 
     private static (int Status, string? Detail, IReadOnlyList<Fault>? Faults) Explain(Exception error) => error switch
@@ -81,6 +82,8 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
 
     private static Task Write(HttpContext context, Problem problem)
     {
+        if (OpenAiError.IsFor(context))
+            return OpenAiError.Write(context, problem);
         (context.Response.StatusCode, context.Response.ContentLength) = (problem.Status, null);
         return context.Response.WriteAsJsonAsync(problem, SnakeCaseJson.Options, "application/problem+json", context.RequestAborted);
     }

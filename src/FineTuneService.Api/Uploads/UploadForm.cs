@@ -10,48 +10,54 @@ using Microsoft.Net.Http.Headers;
 
 namespace FineTuneService.Api.Uploads;
 
-/// <summary>A multipart form with one file, which goes to the disk as it comes in, and perhaps a name.</summary>
+/// <summary>A multipart form with one file, which goes to the disk as it comes in, and a few short texts.</summary>
 /// <param name="FileName">Without folders.</param>
+/// <param name="Fields">The texts by their names; empty ones are left out.</param>
 /// <param name="Sha256">Of the file, in hexadecimal.</param>
-public sealed record UploadForm(string FileName, string? Name, string Sha256)
+public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, string> Fields, string Sha256)
 {
+    public string? Name => Fields.GetValueOrDefault("name");
+
     private const int BufferBytes = 128 * 1024;
-    private const int MaxNameLength = 128;
+    private const int MaxTextLength = 128, MaxTexts = 16;
     private const long FormOverhead = 1 << 20;
 
     /// <param name="create">Opens the file that is written, by the name of the one that is sent.</param>
     /// <param name="limit">Bytes of the file; more are refused with 413.</param>
-    public static async Task<UploadForm> Read(HttpRequest request, Func<string, Stream> create, long limit, CancellationToken cancel)
+    /// <param name="part">What the part with the file should be called; any name will do.</param>
+    public static async Task<UploadForm> Read(HttpRequest request, Func<string, Stream> create, long limit, CancellationToken cancel, string part = "file")
     {
-        var form = await ReadParts(request, create, limit, cancel);
-        RequestFingerprint.Leave(request.HttpContext, form.ToString());
+        var form = await ReadParts(request, create, limit, part, cancel);
+        RequestFingerprint.Leave(request.HttpContext, form.Print());
         return form;
     }
 
     /// <summary>What <see cref="Read"/> leaves, of a form that was read before and is not wanted again.</summary>
-    public static async Task<string> Fingerprint(HttpRequest request, CancellationToken cancel) => (await ReadParts(request, _ => Stream.Null, long.MaxValue - FormOverhead, cancel)).ToString();
+    public static async Task<string> Fingerprint(HttpRequest request, CancellationToken cancel) => (await ReadParts(request, _ => Stream.Null, long.MaxValue - FormOverhead, "file", cancel)).Print();
 
-    private static async Task<UploadForm> ReadParts(HttpRequest request, Func<string, Stream> create, long limit, CancellationToken cancel)
+    private string Print() => string.Join('\n', Fields.OrderBy(field => field.Key, StringComparer.Ordinal).Select(field => $"{field.Key}={field.Value}").Prepend($"{FileName} {Sha256}"));
+
+    private static async Task<UploadForm> ReadParts(HttpRequest request, Func<string, Stream> create, long limit, string part, CancellationToken cancel)
     {
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
             size.MaxRequestBodySize = limit + FormOverhead;
         if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || type.MediaType != "multipart/form-data" || HeaderUtilities.RemoveQuotes(type.Boundary) is not { Length: > 0 and <= 128 } boundary)
-            throw new ProblemException(StatusCodes.Status415UnsupportedMediaType, "Send multipart/form-data with the file in a part named 'file'.");
+            throw new ProblemException(StatusCodes.Status415UnsupportedMediaType, $"Send multipart/form-data with the file in a part named '{part}'.");
 
         var reader = new MultipartReader(boundary.Value!, request.Body);
         (string FileName, string Sha256)? file = null;
-        string? name = null;
+        var fields = new Dictionary<string, string>();
         try
         {
             while (await reader.ReadNextSectionAsync(cancel) is { } section)
             {
-                var part = section.GetContentDispositionHeader();
-                if (part is not null && part.IsFileDisposition() && file is null)
-                    file = await Save(section, (part.FileNameStar.HasValue ? part.FileNameStar : part.FileName).Value!, create, limit, cancel);
-                else if (part is not null && part.IsFileDisposition())
-                    throw new FaultException("file", null, "There is more than one file.", "Upload each file by itself.");
-                else if (part?.Name == "name")
-                    name = await ReadName(section, cancel);
+                var disposition = section.GetContentDispositionHeader();
+                if (disposition is not null && disposition.IsFileDisposition() && file is null)
+                    file = await Save(section, (disposition.FileNameStar.HasValue ? disposition.FileNameStar : disposition.FileName).Value!, create, limit, cancel);
+                else if (disposition is not null && disposition.IsFileDisposition())
+                    throw new FaultException(part, null, "There is more than one file.", "Upload each file by itself.");
+                else if (HeaderUtilities.RemoveQuotes(disposition?.Name ?? default).Value is { Length: > 0 } name && await ReadText(section, name, cancel) is { Length: > 0 } text && fields.Count < MaxTexts)
+                    fields[name] = text;
             }
         }
         catch (InvalidDataException error)
@@ -62,7 +68,7 @@ public sealed record UploadForm(string FileName, string? Name, string Sha256)
         {
             throw new ProblemException(StatusCodes.Status400BadRequest, "The form ends in the middle.");
         }
-        return file is var (fileName, sha256) ? new(fileName, name, sha256) : throw new FaultException("file", null, "There is no file in the form.", "Add a part named 'file' with a file name.");
+        return file is var (fileName, sha256) ? new(fileName, fields, sha256) : throw new FaultException(part, null, "There is no file in the form.", $"Add a part named '{part}' with a file name.");
     }
 
     private static async Task<(string FileName, string Sha256)> Save(MultipartSection section, string givenName, Func<string, Stream> create, long limit, CancellationToken cancel)
@@ -90,13 +96,11 @@ public sealed record UploadForm(string FileName, string? Name, string Sha256)
         return (fileName, Convert.ToHexStringLower(hash.GetHashAndReset()));
     }
 
-    private static async Task<string?> ReadName(MultipartSection section, CancellationToken cancel)
+    private static async Task<string> ReadText(MultipartSection section, string name, CancellationToken cancel)
     {
-        var buffer = new byte[4 * MaxNameLength + 1];
+        var buffer = new byte[4 * MaxTextLength + 1];
         var length = await section.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancel);
-        var name = Encoding.UTF8.GetString(buffer, 0, length).Trim();
-        if (name.Length > MaxNameLength || name.Contains('\0'))
-            throw new FaultException("name", name, "This is no name.", $"Give at most {MaxNameLength} characters.");
-        return name.Length == 0 ? null : name;
+        var text = Encoding.UTF8.GetString(buffer, 0, length).Trim();
+        return text.Length <= MaxTextLength && !text.Contains('\0') ? text : throw new FaultException(name, text, $"This is no {name}.", $"Give at most {MaxTextLength} characters.");
     }
 }

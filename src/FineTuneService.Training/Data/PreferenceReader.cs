@@ -6,10 +6,16 @@ namespace FineTuneService.Training.Data;
 /// <summary>An exchange with an answer that is liked and one that is liked less.</summary>
 public sealed record Preference(Exchange Chosen, Exchange Rejected);
 
-/// <summary>Reads preferences: texts or lists of messages. Without a prompt, it is what both answers begin with, as TRL's <c>extract_prompt</c> has it.</summary>
+/// <summary>
+/// Reads preferences: texts or lists of messages. Without a prompt, it is what both answers begin with, as TRL's <c>extract_prompt</c> has it.
+/// OpenAI's prompt is an object, <c>{"messages": […], "tools"?: […]}</c>, in the column <c>input</c>.
+/// </summary>
 /// <param name="columns">Resolved.</param>
 internal sealed class PreferenceReader(DatasetSpec columns)
 {
+    /// <summary>Where OpenAI's lines have the answer that is liked.</summary>
+    public const string OpenAiChosen = "preferred_output";
+
     public IEnumerable<Preference> Read(RowLedger ledger)
     {
         var (chosenColumn, rejectedColumn) = (columns.ChosenColumn!, columns.RejectedColumn!);
@@ -47,8 +53,13 @@ internal sealed class PreferenceReader(DatasetSpec columns)
     {
         var tools = columns.ToolsColumn is null ? null : ChatMessagesReader.List(row[columns.ToolsColumn]);
         if (columns.PromptColumn is { } column)
-            return ExchangeReader.Chat(row[column], column, chosen, columns.ChosenColumn!, row, tools, ledger) is { } better
-                && ExchangeReader.Chat(row[column], column, rejected, columns.RejectedColumn!, row, tools, ledger) is { } worse ? new(better, worse) : null;
+        {
+            var asked = row[column];
+            if (asked is JsonElement { ValueKind: JsonValueKind.Object } input && input.TryGetProperty("messages", out var messages))
+                (asked, tools) = (messages, input.TryGetProperty("tools", out var listed) && listed.ValueKind == JsonValueKind.Array ? listed : tools);
+            return ExchangeReader.Chat(asked, column, chosen, columns.ChosenColumn!, row, tools, ledger) is { } better
+                && ExchangeReader.Chat(asked, column, rejected, columns.RejectedColumn!, row, tools, ledger) is { } worse ? new(better, worse) : null;
+        }
         if (ChatMessagesReader.Read(chosen, columns.ChosenColumn!, row.Line, ledger) is not { } first || ChatMessagesReader.Read(rejected, columns.RejectedColumn!, row.Line, ledger) is not { } second)
             return null;
         if (first.Roles[^1] != "assistant" || second.Roles[^1] != "assistant")

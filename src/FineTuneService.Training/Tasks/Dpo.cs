@@ -25,13 +25,19 @@ public sealed record DpoConfig : LanguageModelTaskConfig
     [Length(1, 262_144)]
     public string? ChatTemplate { get; init; }
 
-    public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
+    public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns)
     {
-        PromptColumn = columns.Optional("prompt_column", dataset.PromptColumn, "prompt", "instruction", "question"),
-        ChosenColumn = columns.Required("chosen_column", dataset.ChosenColumn, "chosen"),
-        RejectedColumn = columns.Required("rejected_column", dataset.RejectedColumn, "rejected"),
-        ToolsColumn = columns.Optional("tools_column", dataset.ToolsColumn, "tools"),
-    };
+        var chosen = columns.Required("chosen_column", dataset.ChosenColumn, "chosen", PreferenceReader.OpenAiChosen);
+        return dataset with
+        {
+            PromptColumn = chosen == PreferenceReader.OpenAiChosen
+                ? columns.Optional("prompt_column", dataset.PromptColumn, "input")
+                : columns.Optional("prompt_column", dataset.PromptColumn, "prompt", "instruction", "question"),
+            ChosenColumn = chosen,
+            RejectedColumn = columns.Required("rejected_column", dataset.RejectedColumn, "rejected", "non_preferred_output"),
+            ToolsColumn = columns.Optional("tools_column", dataset.ToolsColumn, "tools"),
+        };
+    }
 
     public override IEnumerable<string> NeededColumns(DatasetSpec dataset) => new[] { dataset.PromptColumn, dataset.ChosenColumn, dataset.RejectedColumn }.OfType<string>();
 

@@ -1,5 +1,6 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Tests.Data;
 
@@ -36,6 +37,21 @@ public sealed class PreferenceReaderTests : IDisposable
 
         Assert.Equal(["user", "assistant"], Assert.IsType<ChatExchange>(pair.Chosen).Messages.Roles);
         Assert.Equal(1, ((ChatExchange)pair.Rejected).PromptMessages);
+    }
+
+    [Fact]
+    public void OpenAIs_lines_are_read_by_their_usual_columns_with_the_inputs_tools()
+    {
+        var path = _files.Write("openai.jsonl", """{"input": {"messages": [{"role": "user", "content": "Hi"}], "tools": [{"type": "function"}], "parallel_tool_calls": true}, "preferred_output": [{"role": "assistant", "content": "Hello"}], "non_preferred_output": [{"role": "assistant", "content": "What?"}]}""");
+        var columns = SpecResolver.ResolveColumns(new DpoConfig(), new() { Train = path }, DataFile.Open(path).FirstColumns());
+
+        var pair = new PreferenceReader(columns).Read(new RowLedger(path)).Single();
+
+        var (chosen, rejected) = (Assert.IsType<ChatExchange>(pair.Chosen), Assert.IsType<ChatExchange>(pair.Rejected));
+        Assert.Equal(["user", "assistant"], chosen.Messages.Roles);
+        Assert.Equal((1, 1), (chosen.PromptMessages, rejected.PromptMessages));
+        Assert.Equal("What?", rejected.Messages.Json[1].GetProperty("content").GetString());
+        Assert.Equal("function", chosen.Tools!.Value[0].GetProperty("type").GetString());
     }
 
     [Fact]
