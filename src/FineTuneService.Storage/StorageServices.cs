@@ -55,6 +55,10 @@ public static class StorageServices
     /// <summary>On a database that is there and migrated.</summary>
     public static IServiceCollection AddFineTuneDatabase(this IServiceCollection services, string connectionString)
     {
+        // A process that is stopped in the middle of a transaction, or cut off, would hold its locks, Hangfire's among them, for as long as it sleeps.
+        var settings = new NpgsqlConnectionStringBuilder(connectionString);
+        settings.Options ??= "-c idle_in_transaction_session_timeout=60s";
+        connectionString = settings.ConnectionString;
         services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
         services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());
         services.AddSingleton<JobQueue>();
