@@ -1,4 +1,5 @@
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 
 namespace FineTuneService.Storage;
 
@@ -6,6 +7,8 @@ namespace FineTuneService.Storage;
 public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext(options)
 {
     public const string Schema = "finetune";
+
+    private const int MigrationLock = 0x46_54_4d; // Of this service's advisory locks, the one under which the schema is made.
 
     /// <summary>Whose rows are seen; null: everybody's, for what the service does by itself. New rows name their project themselves.</summary>
     public string? Project { get; set; }
@@ -33,7 +36,14 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
         // With a schema, or a role of the schema's name finds another history table once the schema exists: "$user" leads its search path.
         await using var db = new FineTuneDb(new DbContextOptionsBuilder<FineTuneDb>()
             .UseNpgsql(connectionString, npgsql => npgsql.MigrationsHistoryTable("__EFMigrationsHistory", Schema)).UseSnakeCaseNamingConvention().Options);
-        await db.Database.MigrateAsync(cancel); // Under EF's own lock on the history table.
+        // EF's own lock is on the history table, within each migration's transaction: on an empty database there is nothing to lock yet, and between two migrations it is let go.
+        await using var alone = new NpgsqlConnection(connectionString);
+        await alone.OpenAsync(cancel);
+        await using (var wait = new NpgsqlCommand($"SELECT pg_advisory_lock({MigrationLock})", alone) { CommandTimeout = 0 })
+            await wait.ExecuteNonQueryAsync(cancel);
+        await db.Database.MigrateAsync(cancel);
+        await using var done = new NpgsqlCommand($"SELECT pg_advisory_unlock({MigrationLock})", alone);
+        await done.ExecuteNonQueryAsync(cancel);
     }
 
     /// <summary>The job's row, which is ours until the transaction ends.</summary>

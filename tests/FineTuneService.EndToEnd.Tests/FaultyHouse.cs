@@ -161,7 +161,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
         foreach (var (name, value) in new[]
         {
             ("ASPNETCORE_URLS", url), ("Access__BootstrapKey", Key), ("ConnectionStrings__Postgres", _postgres.ConnectionString), ("Storage__DataDirectory", _data),
-            ("Storage__ModelsDirectory", Path.Combine(Samples, "models")), ("Worker__MaxAttempts", "1000"), ("Worker__HeartbeatLease", "00:00:04"), ("Worker__RetryDelay", "00:00:00.5"),
+            ("Storage__ModelsDirectory", Path.Combine(Samples, "models")), ("Worker__MaxAttempts", "1000"), ("Worker__HeartbeatLease", "00:00:08"), ("Worker__RetryDelay", "00:00:00.5"),
             ("OMP_NUM_THREADS", "1"),
         })
             start.Environment[name] = value;

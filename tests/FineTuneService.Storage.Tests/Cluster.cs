@@ -35,7 +35,7 @@ public sealed class Cluster : IAsyncLifetime
         }
         connection.Database = name;
         connection.MaxPoolSize = 10;
-        await FineTuneDb.Migrate(connection.ConnectionString);
+        await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => FineTuneDb.Migrate(connection.ConnectionString))); // As hosts do that start together.
         return new ServiceCollection().AddSingleton(TimeProvider.System).AddLogging().AddFineTuneDatabase(connection.ConnectionString).BuildServiceProvider();
     }
 }
