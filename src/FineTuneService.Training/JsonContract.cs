@@ -80,8 +80,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         var type = Nullable.GetUnderlyingType(declared) ?? declared;
         if (IsAuto(type))
         {
-            if (json.ValueKind == JsonValueKind.String && json.ValueEquals("auto"))
-                return JsonValue.Create("auto");
+            if (json.ValueKind == JsonValueKind.String && Text(json, pointer) is var text and (null or "auto"))
+                return text is null ? null : JsonValue.Create(text);
             return ReadScalar(json, type.GetGenericArguments()[0], pointer, limits with { OrAuto = " or \"auto\"" });
         }
         if (IsOneOrMany(type))
