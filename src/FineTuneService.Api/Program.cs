@@ -1,6 +1,7 @@
 using FineTuneService.Api.Access;
 using FineTuneService.Api.BaseModels;
 using FineTuneService.Api.Checkpoints;
+using FineTuneService.Api.Connections;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Generations;
 using FineTuneService.Api.Health;
@@ -14,8 +15,8 @@ using FineTuneService.Api.Retention;
 using FineTuneService.Api.Sweeps;
 using FineTuneService.Api.Telemetry;
 using FineTuneService.Api.WarmModels;
-using FineTuneService.Api.Workers;
 using FineTuneService.Api.Webhooks;
+using FineTuneService.Api.Workers;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Telemetry;
@@ -37,6 +38,7 @@ if (args is ["migrate"])
     await builder.MigrateFineTuneStorage();
     return;
 }
+builder.AddConnectionLimits();
 await builder.AddFineTuneStorage();
 builder.Services.AddAccess(builder.Configuration);
 builder.AddFineTuneTelemetry("finetune-api", ApiMetrics.Meter, tracesQueries: true);
