@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Training.Tokenization;
@@ -11,6 +12,8 @@ internal readonly record struct JsonSection(JsonElement Element, string File, st
     public static JsonSection Load(string file)
     {
         var utf8 = System.IO.File.ReadAllBytes(file);
+        if (!Utf8.IsValid(utf8)) // The parser does not look into strings.
+            throw new FaultException(file, null, "This is not valid UTF-8.", "Download the file again.");
         try
         {
             var root = new JsonSection(JsonDocument.Parse(utf8).RootElement, file, "");
