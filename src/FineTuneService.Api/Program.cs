@@ -1,6 +1,7 @@
 using FineTuneService.Api.Access;
 using FineTuneService.Api.BaseModels;
 using FineTuneService.Api.Checkpoints;
+using FineTuneService.Api.Connections;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Generations;
 using FineTuneService.Api.Health;
@@ -38,6 +39,7 @@ if (args is ["migrate"])
     await builder.MigrateFineTuneStorage();
     return;
 }
+builder.AddConnectionLimits();
 await builder.AddFineTuneStorage();
 builder.Services.AddAccess(builder.Configuration);
 builder.AddFineTuneTelemetry("finetune-api", ApiMetrics.Meter, tracesQueries: true);

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using FineTuneService.Contracts;
@@ -9,6 +10,8 @@ public static partial class ModelFiles
 {
     public const string SingleWeights = "model.safetensors", WeightsIndex = "model.safetensors.index.json";
     public const string AdapterConfig = "adapter_config.json", AdapterWeights = "adapter_model.safetensors";
+
+    private const int LongestName = 255; // Bytes, of all file systems that matter.
 
     private static readonly HashSet<string> Descriptions =
     [
@@ -22,9 +25,9 @@ public static partial class ModelFiles
 
     public static bool IsPickle(string path) => Path.GetExtension(path) is ".bin" or ".pt" or ".pth" or ".ckpt" or ".pkl" or ".h5" or ".msgpack" or ".onnx" or ".gguf";
 
-    /// <summary>Whether a name stays inside the folder that it is relative to.</summary>
+    /// <summary>Whether a name stays inside the folder that it is relative to, and a file can have it.</summary>
     public static bool IsInside(string path) =>
-        path.Length is > 0 and < 1024 && !path.Contains('\\') && !path.Any(char.IsControl) && path.Split('/').All(part => part is not ("" or "." or ".."));
+        path.Length is > 0 and < 1024 && !path.Contains('\\') && !path.Any(char.IsControl) && path.Split('/').All(part => part is not ("" or "." or "..") && Encoding.UTF8.GetByteCount(part) <= LongestName);
 
     /// <summary>The files of the weights among <paramref name="paths"/>: one file, or the shards that the index names; and an adapter's.</summary>
     /// <param name="index">The text of <see cref="WeightsIndex"/>, asked for only when it counts.</param>

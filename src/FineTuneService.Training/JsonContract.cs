@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.Unicode;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Training;
@@ -64,6 +65,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
     {
         if (utf8.Length > MaxBytes)
             throw new FaultException("", null, $"The document is longer than {MaxBytes} bytes.", "It holds settings or texts to classify; upload rows as a dataset.");
+        if (!Utf8.IsValid(utf8.Span)) // The parser does not look into strings.
+            throw new FaultException("", null, "The document is not valid UTF-8.", "Send it as UTF-8.");
         try
         {
             using var document = JsonDocument.Parse(utf8.Span.StartsWith("\uFEFF"u8) ? utf8[3..] : utf8, Syntax);
@@ -80,8 +83,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
         var type = Nullable.GetUnderlyingType(declared) ?? declared;
         if (IsAuto(type))
         {
-            if (json.ValueKind == JsonValueKind.String && json.ValueEquals("auto"))
-                return JsonValue.Create("auto");
+            if (json.ValueKind == JsonValueKind.String && Text(json, pointer) is var text and (null or "auto"))
+                return text is null ? null : JsonValue.Create(text);
             return ReadScalar(json, type.GetGenericArguments()[0], pointer, limits with { OrAuto = " or \"auto\"" });
         }
         if (IsOneOrMany(type))
@@ -106,12 +109,19 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
     private JsonObject? ReadDerived(JsonElement json, JsonPolymorphismOptions polymorphism, string pointer)
     {
         var types = polymorphism.DerivedTypes.ToDictionary(derived => (string)derived.TypeDiscriminator!, derived => derived.DerivedType);
-        var name = json.ValueKind switch
+        JsonElement name = default;
+        try
         {
-            JsonValueKind.String => json,
-            JsonValueKind.Object when json.TryGetProperty(Discriminator, out var member) => member,
-            _ => default,
-        };
+            if (json.ValueKind == JsonValueKind.String)
+                name = json;
+            else if (json.ValueKind == JsonValueKind.Object)
+                json.TryGetProperty(Discriminator, out name);
+        }
+        catch (InvalidOperationException) // an unpaired surrogate escape in some name
+        {
+            _ = Members(json, pointer).Count(); // Tells which.
+            return null;
+        }
         var at = json.ValueKind == JsonValueKind.Object ? $"{pointer}/{Discriminator}" : pointer;
         if (name.ValueKind != JsonValueKind.String)
             return Fault<JsonObject>(at, name, "A type is required.", $"Give one of: {string.Join(", ", types.Keys.Order())}.");

@@ -10,8 +10,16 @@ namespace FineTuneService.EndToEnd.Tests;
 /// <summary>The whole service as a stranger runs it: API and workers as processes, the embedded Postgres, a data folder of its own.</summary>
 public sealed class Service : IAsyncLifetime
 {
-    private readonly string _data = Directory.CreateTempSubdirectory("finetune-e2e-").FullName;
     private readonly List<Process> _processes = [];
+    private readonly List<string> _logs = [];
+
+    /// <summary>As environment variables of all hosts.</summary>
+    public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
+
+    public string Data { get; } = Directory.CreateTempSubdirectory("finetune-e2e-").FullName;
+
+    /// <summary>What the hosts have written to their outputs.</summary>
+    public IReadOnlyList<string> Logs => _logs;
 
     public static string Samples { get; } = Path.Combine(AppContext.BaseDirectory, "samples");
 
@@ -49,7 +57,7 @@ public sealed class Service : IAsyncLifetime
             }
             process.Dispose();
         }
-        Directory.Delete(_data, recursive: true);
+        Directory.Delete(Data, recursive: true);
     }
 
     public Process StartWorker() => Start("Worker", $"http://127.0.0.1:{FreePort()}");
@@ -119,10 +127,13 @@ public sealed class Service : IAsyncLifetime
         var start = new ProcessStartInfo(Path.Combine(folder, $"FineTuneService.{host}")) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["ASPNETCORE_URLS"] = url;
         start.Environment["Access__BootstrapKey"] = Key;
-        start.Environment["Storage__DataDirectory"] = _data;
+        start.Environment["Storage__DataDirectory"] = Data;
         start.Environment["Storage__ModelsDirectory"] = Path.Combine(Samples, "models");
+        foreach (var (name, value) in Settings)
+            start.Environment[name] = value;
         var process = Process.Start(start)!;
-        var log = new StreamWriter(Path.Combine(AppContext.BaseDirectory, $"{host}-{process.Id}.log")) { AutoFlush = true };
+        _logs.Add(Path.Combine(AppContext.BaseDirectory, $"{host}-{process.Id}.log"));
+        var log = new StreamWriter(_logs[^1]) { AutoFlush = true };
         process.OutputDataReceived += (_, line) => Write(log, line.Data);
         process.ErrorDataReceived += (_, line) => Write(log, line.Data);
         process.BeginOutputReadLine();

@@ -76,12 +76,13 @@ public static class AccessServices
     private static void Limit(RateLimiterOptions limiter, IOptions<AccessSettings> settings)
     {
         var perMinute = settings.Value.RequestsPerMinute;
+        var atOnce = Math.Max(1, perMinute / 60); // Each time so many more, as often as makes that number a minute.
         limiter.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
         limiter.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context => context.Request.Path.StartsWithSegments("/health")
             ? RateLimitPartition.GetNoLimiter("health")
             : RateLimitPartition.GetTokenBucketLimiter(
                 context.User.Identity?.IsAuthenticated == true ? context.User.CallerName() : $"{context.Connection.RemoteIpAddress}",
-                _ => new() { TokenLimit = Math.Max(1, perMinute / 10), TokensPerPeriod = Math.Max(1, perMinute / 60), ReplenishmentPeriod = TimeSpan.FromSeconds(Math.Max(1, 60.0 / perMinute)), QueueLimit = 0 }));
+                _ => new() { TokenLimit = Math.Max(1, perMinute / 10), TokensPerPeriod = atOnce, ReplenishmentPeriod = TimeSpan.FromMinutes((double)atOnce / perMinute), QueueLimit = 0 }));
         limiter.OnRejected = (rejected, _) =>
         {
             var wait = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromSeconds(1);

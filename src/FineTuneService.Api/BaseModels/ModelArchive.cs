@@ -37,7 +37,7 @@ internal sealed class ModelArchive(string path, string fileName, string folder, 
             else
                 await UnpackTar(cancel);
         }
-        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or FormatException or NotSupportedException)
+        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or FormatException or NotSupportedException or OverflowException)
         {
             throw Fault(null, $"The archive cannot be read: {error.Message}", "Pack it again: tar, tar.gz or zip.");
         }
@@ -48,7 +48,7 @@ internal sealed class ModelArchive(string path, string fileName, string folder, 
     {
         await using var file = File.OpenRead(path);
         await using Stream stream = fileName.EndsWith(".tar", StringComparison.OrdinalIgnoreCase) ? file : new GZipStream(file, CompressionMode.Decompress);
-        await using var tar = new TarReader(stream);
+        await using var tar = new TarReader(new ShortTarHeaders(stream));
         while (await tar.GetNextEntryAsync(copyData: false, cancel) is { } entry)
         {
             if (entry.EntryType == TarEntryType.GlobalExtendedAttributes)
@@ -89,7 +89,7 @@ internal sealed class ModelArchive(string path, string fileName, string folder, 
         if (!isFile && name is "" or ".")
             return;
         if (!ModelFiles.IsInside(name))
-            throw Fault(entry, "The archive names a file outside itself.", "Pack the model's folder with relative names.");
+            throw Fault(entry, "The archive names a file outside itself, or by a name that no file can have.", "Pack the model's folder with relative names.");
         if (!isFile)
             return;
 

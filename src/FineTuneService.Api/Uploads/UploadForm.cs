@@ -19,7 +19,7 @@ public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, str
     public string? Name => Fields.GetValueOrDefault("name");
 
     private const int BufferBytes = 128 * 1024;
-    private const int MaxTextLength = 128, MaxTexts = 16;
+    private const int MaxTextLength = 128, MaxTexts = 16, MaxFileNameLength = 255;
     private const long FormOverhead = 1 << 20;
 
     /// <param name="create">Opens the file that is written, by the name of the one that is sent.</param>
@@ -74,6 +74,8 @@ public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, str
     private static async Task<(string FileName, string Sha256)> Save(MultipartSection section, string givenName, Func<string, Stream> create, long limit, CancellationToken cancel)
     {
         var fileName = Path.GetFileName(givenName.Replace('\\', '/'));
+        if (fileName.Length > MaxFileNameLength || fileName.Any(char.IsControl))
+            throw new FaultException("file", fileName[..Math.Min(fileName.Length, MaxNameLength)], "This is no file name.", $"Give at most {MaxFileNameLength} characters, none of them a control character.");
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         try

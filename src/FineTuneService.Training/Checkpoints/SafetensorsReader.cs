@@ -150,7 +150,9 @@ public sealed class SafetensorsReader : IDisposable
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(index), new JsonDocumentOptions { AllowDuplicateProperties = false });
-            return document.RootElement.GetProperty("weight_map").Deserialize<Dictionary<string, string>>()!;
+            return document.RootElement.GetProperty("weight_map").Deserialize<Dictionary<string, string>>() is { } map && map.Values.All(shard => shard is not null)
+                ? map
+                : throw new JsonException("weight_map holds null");
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
         {

@@ -29,11 +29,11 @@ public sealed record ColumnProfile
     /// <summary>Rows without a value.</summary>
     public required long Empty { get; init; }
 
-    /// <summary>Different values, counted up to 1,000; <see cref="DistinctIsMore"/> says that there are more.</summary>
+    /// <summary>Different values, counted up to 1,000, and no further than is sensible in a file of very many columns; <see cref="DistinctIsMore"/> says that there are more.</summary>
     public required int Distinct { get; init; }
     public required bool DistinctIsMore { get; init; }
 
-    /// <summary>How often each value occurs, the most frequent first; null when there are more than 1,000.</summary>
+    /// <summary>How often each value occurs, the most frequent first; null when there are more than were counted.</summary>
     public IReadOnlyDictionary<string, long>? Counts { get; init; }
 
     /// <summary>Characters of the shortest, the longest and the mean value; only for text.</summary>
@@ -53,6 +53,7 @@ public static class DatasetProfiler
     {
         var file = DataFile.Open(path);
         var columns = new List<ColumnCounter>();
+        var room = new Room();
         var first = new List<IReadOnlyDictionary<string, string?>>();
         long rows = 0;
         foreach (var row in file.Rows())
@@ -60,7 +61,7 @@ public static class DatasetProfiler
             foreach (var (name, at) in row.Columns)
             {
                 if (at == columns.Count)
-                    columns.Add(new ColumnCounter(name, rows));
+                    columns.Add(new ColumnCounter(name, rows, room));
                 columns[at].Add(at < row.Cells.Length ? row.Cells[at] : null);
             }
             if (rows++ < FirstRows)
@@ -71,7 +72,15 @@ public static class DatasetProfiler
         return new() { Format = file.Format, Rows = rows, Columns = [.. columns.Select(column => column.Profile())], FirstRows = first };
     }
 
-    private sealed class ColumnCounter(string name, long rowsBefore)
+    /// <summary>For the different values of all columns together: a thousand columns of a thousand long values each are no labels, and would fill memory and the database.</summary>
+    private sealed class Room
+    {
+        private int _characters = 4_000_000;
+
+        public bool Take(int characters) => (_characters -= characters) >= 0;
+    }
+
+    private sealed class ColumnCounter(string name, long rowsBefore, Room room)
     {
         private const int MaxDistinct = 1000;
         private const int MaxCountedLength = 256;
@@ -99,7 +108,7 @@ public static class DatasetProfiler
             var key = text.Length > MaxCountedLength ? text[..MaxCountedLength] : text;
             if (_counts.TryGetValue(key, out var count))
                 _counts[key] = count + 1;
-            else if (_counts.Count < MaxDistinct)
+            else if (_counts.Count < MaxDistinct && room.Take(key.Length))
                 _counts.Add(key, 1);
             else
                 _more = true;

@@ -78,14 +78,15 @@ internal sealed class DelimitedText : IDisposable
             return null;
         var line = _bytes.Line;
         var cells = new List<object?>();
-        var length = 0;
+        var length = 0L;
         int ended;
         do
         {
             _field.ResetWrittenCount();
             ended = _quotes && _bytes.Peek() == '"' ? QuotedField(line) : PlainField();
             length += _field.WrittenCount;
-            cells.Add(length > DataFile.MaxRowBytes ? null : Text(line));
+            if (cells.Count <= DataFile.MaxColumns) // One more tells that there are too many; a file of delimiters alone has no end of them.
+                cells.Add(length > DataFile.MaxRowBytes ? null : Text(line));
         }
         while (ended == _delimiter);
         if (length > DataFile.MaxRowBytes)

@@ -63,6 +63,8 @@ internal static class JsonLines
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var name = reader.GetString()!;
+                if (name.Contains('\0', StringComparison.Ordinal))
+                    throw new JsonException("a NUL character in a member's name");
                 if (!seen.Add(name))
                     throw new JsonException($"the member '{name}' appears twice");
                 reader.Read();

@@ -24,6 +24,7 @@ public sealed record DebertaV2Config : BertConfig
     public bool ShareAttKey { get; init; }
     public string NormRelEbd { get; init; } = "none";
     public int ConvKernelSize { get; init; }
+    [Size]
     public int? EmbeddingSize { get; init; }
     public double PoolerDropout { get; init; }
     public string PoolerHiddenAct { get; init; } = "gelu";

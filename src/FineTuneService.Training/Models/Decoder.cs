@@ -16,7 +16,9 @@ public abstract record DecoderConfig : PretrainedConfig
     public required int IntermediateSize { get; init; }
     public required int NumHiddenLayers { get; init; }
     public required int NumAttentionHeads { get; init; }
+    [Size]
     public int? NumKeyValueHeads { get; init; }
+    [Size]
     public int? HeadDim { get; init; }
     public string HiddenAct { get; init; } = "silu";
     public required int MaxPositionEmbeddings { get; init; }

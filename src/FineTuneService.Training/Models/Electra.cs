@@ -14,6 +14,7 @@ namespace FineTuneService.Training.Models;
 [ModelType("electra")]
 public sealed record ElectraConfig : BertConfig
 {
+    [Size]
     public int EmbeddingSize { get; init; } = 128;
 
     /// <summary>Set by pre-training: the discriminator then comes with a generator.</summary>

@@ -14,6 +14,7 @@ public sealed record Gpt2Config : PretrainedConfig
     public required int NEmbd { get; init; }
     public required int NLayer { get; init; }
     public required int NHead { get; init; }
+    [Size]
     public int? NInner { get; init; }
     public string ActivationFunction { get; init; } = "gelu_new";
     public double EmbdPdrop { get; init; } = 0.1;

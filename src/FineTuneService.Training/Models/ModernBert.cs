@@ -41,6 +41,7 @@ public sealed record ModernBertConfig : PretrainedConfig
 
     /// <summary>Of each layer; the older form of the file has <see cref="GlobalAttnEveryNLayers"/> in its place.</summary>
     public IReadOnlyList<string>? LayerTypes { get; init; }
+    [Size]
     public int GlobalAttnEveryNLayers { get; init; } = 3;
 
     /// <summary>By layer type; the older form has <see cref="GlobalRopeTheta"/> and <see cref="LocalRopeTheta"/> in its place.</summary>

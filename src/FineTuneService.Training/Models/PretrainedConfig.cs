@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
@@ -91,11 +92,12 @@ public abstract record PretrainedConfig
             throw new FaultException(path, null, "There is no config.json in this folder.", "Give the folder of a Hugging Face model: config.json, model.safetensors and tokenizer files.");
         try
         {
-            var source = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new JsonException("Not a JSON object.");
+            var source = JsonNode.Parse(File.ReadAllText(path), documentOptions: new() { AllowDuplicateProperties = false }) as JsonObject ?? throw new JsonException("Not a JSON object.");
             var modelType = source["model_type"]?.GetValue<string>();
             if (modelType is null || !Catalog.Models.TryGetValue(modelType, out var type))
                 throw new FaultException($"{path}#/model_type", modelType, "This model family is not known here.", $"Known: {string.Join(", ", Catalog.Models.Keys.Order())}.");
             var config = (PretrainedConfig)source.Deserialize(type, Json)!;
+            CheckSizes(config, path);
             return config with { Source = source };
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
@@ -123,5 +125,20 @@ public abstract record PretrainedConfig
         return json;
     }
 
+    /// <summary>Sizes that no model has would take those who forecast or build it any time and memory.</summary>
+    private static void CheckSizes(PretrainedConfig config, string path)
+    {
+        const int Most = 1 << 27, MostLayers = 1 << 12;
+        var faults = new FaultList();
+        foreach (var size in config.GetType().GetProperties().Where(size => size.IsDefined(typeof(RequiredMemberAttribute), false) || size.IsDefined(typeof(SizeAttribute), false)))
+            if (size.GetValue(config) is int value && (value < 1 || value > (size.Name.EndsWith("Layers", StringComparison.Ordinal) || size.Name.EndsWith("Layer", StringComparison.Ordinal) ? MostLayers : Most)))
+                faults.Add($"{path}#/{Json.PropertyNamingPolicy!.ConvertName(size.Name)}", value, "No model has such a size.", "Fetch the file again from its origin.");
+        faults.ThrowIfAny();
+    }
+
     private static string Spell(ModelHead head) => JsonNamingPolicy.SnakeCaseLower.ConvertName(head.ToString());
 }
+
+/// <summary>An optional count from 1 on; those that are required are such counts anyway.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+internal sealed class SizeAttribute : Attribute;

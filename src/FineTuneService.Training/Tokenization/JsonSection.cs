@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Training.Tokenization;
@@ -7,12 +8,18 @@ namespace FineTuneService.Training.Tokenization;
 internal readonly record struct JsonSection(JsonElement Element, string File, string Pointer)
 {
     /// <summary>Reads a whole file.</summary>
-    /// <exception cref="FaultException">When it is not JSON; names the line.</exception>
+    /// <exception cref="FaultException">When it is not JSON; names the line. When a name or a string in it is no text; names the place.</exception>
     public static JsonSection Load(string file)
     {
+        var utf8 = System.IO.File.ReadAllBytes(file);
+        if (!Utf8.IsValid(utf8)) // The parser does not look into strings.
+            throw new FaultException(file, null, "This is not valid UTF-8.", "Download the file again.");
         try
         {
-            return new(JsonDocument.Parse(System.IO.File.ReadAllBytes(file)).RootElement, file, "");
+            var root = new JsonSection(JsonDocument.Parse(utf8).RootElement, file, "");
+            if (utf8.AsSpan().IndexOf("\\ud"u8) >= 0 || utf8.AsSpan().IndexOf("\\uD"u8) >= 0) // Seldom: others write such characters as they are.
+                root.RefuseHalfPairs();
+            return root;
         }
         catch (JsonException error)
         {
@@ -40,18 +47,19 @@ internal readonly record struct JsonSection(JsonElement Element, string File, st
         return Element.EnumerateArray().Select((item, i) => new JsonSection(item, file, $"{pointer}/{i}"));
     }
 
+    public IEnumerable<(string Name, JsonSection Value)> Members()
+    {
+        if (Element.ValueKind != JsonValueKind.Object)
+            throw Fault("An object is expected here.", "Download the file again.");
+        var (file, pointer) = (File, Pointer);
+        return Element.EnumerateObject().Select(member => (member.Name, new JsonSection(member.Value, file, $"{pointer}/{member.Name}")));
+    }
+
     public string Text()
     {
         if (Element.ValueKind != JsonValueKind.String)
             throw Fault("A string is expected here.", "Download the file again.");
-        try
-        {
-            return Element.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            throw Fault("The string holds half of a surrogate pair.", "Download the file again.");
-        }
+        return Element.GetString()!;
     }
 
     public int Number() => Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out var number) && number >= 0
@@ -85,4 +93,20 @@ internal readonly record struct JsonSection(JsonElement Element, string File, st
     /// <summary>For a component whose <c>type</c> nobody here implements.</summary>
     public FaultException UnknownType(string what) =>
         Get("type").Fault($"This {what} is not known.", "Use a model with another tokenizer, or a newer version of this program.");
+
+    /// <summary>JSON can spell what is no text; whoever read it then would fail.</summary>
+    private void RefuseHalfPairs()
+    {
+        try
+        {
+            if (Element.ValueKind == JsonValueKind.String)
+                _ = Element.GetString();
+            foreach (var part in Element.ValueKind == JsonValueKind.Object ? Members().Select(member => member.Value) : Element.ValueKind == JsonValueKind.Array ? Items() : [])
+                part.RefuseHalfPairs();
+        }
+        catch (InvalidOperationException)
+        {
+            throw Fault("A string or a name holds half of a surrogate pair.", "Download the file again.");
+        }
+    }
 }

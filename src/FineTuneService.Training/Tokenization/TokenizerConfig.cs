@@ -19,10 +19,10 @@ internal sealed class TokenizerConfig
     /// <summary>Tokens that the model's own files may lack, in the order of their ids.</summary>
     public IReadOnlyList<AddedToken> AddedTokens => Find("added_tokens_decoder") is not { } tokens ? [] :
     [
-        .. tokens.Element.EnumerateObject()
+        .. tokens.Members()
             .Where(entry => int.TryParse(entry.Name, out _))
             .OrderBy(entry => int.Parse(entry.Name, System.Globalization.CultureInfo.InvariantCulture))
-            .Select(entry => AddedToken.Read(new JsonSection(entry.Value, tokens.File, $"{tokens.Pointer}/{entry.Name}"))),
+            .Select(entry => AddedToken.Read(entry.Value)),
     ];
 
     public static TokenizerConfig Load(string folder) => new(

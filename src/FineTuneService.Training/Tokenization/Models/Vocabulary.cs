@@ -34,7 +34,6 @@ internal sealed class Vocabulary
     {
         if (section.Element.ValueKind != System.Text.Json.JsonValueKind.Object)
             throw section.Fault("A vocabulary is an object of tokens and ids.", "Download the file again.");
-        return new(section.Element.EnumerateObject().Select(entry =>
-            (entry.Name, new JsonSection(entry.Value, section.File, $"{section.Pointer}/{entry.Name}").Number())));
+        return new(section.Members().Select(entry => (entry.Name, entry.Value.Number())));
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Text.Json;
 
 namespace FineTuneService.Training.Tokenization.Normalizers;
 
@@ -22,7 +23,7 @@ internal sealed class Precompiled : Normalizer
     public static new Precompiled Read(JsonSection section)
     {
         var member = section.Get("precompiled_charsmap");
-        if (!member.Element.TryGetBytesFromBase64(out var map) || map.Length < 4
+        if (member.Element.ValueKind != JsonValueKind.String || !member.Element.TryGetBytesFromBase64(out var map) || map.Length < 4
             || BinaryPrimitives.ReadUInt32LittleEndian(map) is var size && (size % 4 != 0 || size == 0 || size > map.Length - 4))
             throw member.Fault("This is not a sentencepiece character map in base64.", "Download the file again.");
         var units = new uint[size / 4];

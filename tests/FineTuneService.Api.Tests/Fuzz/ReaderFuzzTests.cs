@@ -1,0 +1,53 @@
+using System.Diagnostics;
+using FineTuneService.Contracts;
+using FineTuneService.Training.Data;
+
+namespace FineTuneService.Api.Tests.Fuzz;
+
+/// <summary>
+/// Whatever a stranger's file holds, its reader reads it or refuses it with a <see cref="FaultException"/>: no other exception, no crash, no hang, no memory of the file's own choosing.
+/// FUZZ_SEED=N repeats the input of that seed alone.
+/// </summary>
+public sealed class ReaderFuzzTests
+{
+    private const int Short = 250, Long = 9_000;
+    private const long MostGrowth = 1L << 30;
+
+    public static TheoryData<string> Readers => [.. FuzzedReader.All.Keys];
+
+    [Theory, MemberData(nameof(Readers))]
+    public Task A_spoilt_file_is_read_or_refused(string reader) => Fuzz(reader, 1, Short);
+
+    [Theory, MemberData(nameof(Readers)), Trait("Suite", "fuzz")]
+    public Task So_are_many(string reader) => Fuzz(reader, 1_000_000, Long);
+
+    [Theory]
+    [InlineData("rows.csv", (byte)',')]
+    [InlineData("rows.tsv", (byte)'\t')]
+    public void A_file_of_delimiters_takes_no_memory(string name, byte delimiter)
+    {
+        const int Size = 32 << 20;
+        var folder = Directory.CreateTempSubdirectory("finetune-delimiters-");
+        var path = Path.Combine(folder.FullName, name);
+        File.WriteAllBytes(path, [.. "a"u8, .. Enumerable.Repeat(delimiter, Size)]);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+
+        Assert.Throws<FaultException>(() => DatasetProfiler.Profile(path));
+
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, Size / 4);
+        folder.Delete(recursive: true);
+    }
+
+    private static async Task Fuzz(string reader, int firstSeed, int inputs)
+    {
+        if (Environment.GetEnvironmentVariable("FUZZ_SEED") is { } only)
+            (firstSeed, inputs) = (int.Parse(only, System.Globalization.CultureInfo.InvariantCulture), 1);
+        var before = Environment.WorkingSet;
+
+        var failures = await new FuzzRun(FuzzedReader.All[reader], firstSeed, inputs).Run();
+
+        Assert.True(failures.Count == 0, $"{reader}:\n{string.Join('\n', failures)}");
+        using var process = Process.GetCurrentProcess();
+        Assert.True(process.WorkingSet64 - before < MostGrowth, $"{reader}: the process grew by {(process.WorkingSet64 - before) >> 20} MB");
+    }
+}
