@@ -75,7 +75,7 @@ public sealed record UploadForm(string FileName, IReadOnlyDictionary<string, str
     {
         var fileName = Path.GetFileName(givenName.Replace('\\', '/'));
         if (fileName.Length > MaxFileNameLength || fileName.Any(char.IsControl))
-            throw new FaultException("file", fileName[..Math.Min(fileName.Length, MaxNameLength)], "This is no file name.", $"Give at most {MaxFileNameLength} characters, none of them a control character.");
+            throw new FaultException("file", fileName[..Math.Min(fileName.Length, MaxTextLength)], "This is no file name.", $"Give at most {MaxFileNameLength} characters, none of them a control character.");
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         try
