@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text.RegularExpressions;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.WebUtilities;
 
 namespace FineTuneService.Api.Problems;
@@ -50,6 +51,8 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
         BadHttpRequestException bad => (bad.StatusCode, bad.Message, null),
         IOException { HResult: NoSpaceLeft } => (StatusCodes.Status507InsufficientStorage, "The service's disk is full. Delete datasets or checkpoints, or ask its operator.", null),
         DbException { IsTransient: true } or { InnerException: DbException { IsTransient: true } } => (StatusCodes.Status503ServiceUnavailable, "The database cannot be reached; try again soon.", null),
+        ArtifactsAwayException => (StatusCodes.Status503ServiceUnavailable, "The artifact store cannot be reached; try again soon.", null),
+        ArtifactDamagedException damaged => (StatusCodes.Status502BadGateway, $"{damaged.Message} Tell the service's operator.", null),
         _ => (StatusCodes.Status500InternalServerError, "This is a defect of the service. Its log tells more under the trace id.", null),
     };
 
