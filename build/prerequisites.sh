@@ -103,6 +103,14 @@ need_mpi() {
     apt_install openmpi-bin
 }
 
+# For tests that talk to other people's software: an S3 server.
+need_node() {
+    command -v node >/dev/null && command -v npm >/dev/null && return
+    apt_refresh "Node.js"
+    say "installing Node.js (packages nodejs, npm)"
+    apt_install nodejs npm
+}
+
 need_prerequisites() {
     [[ $(uname -sm) == "Linux x86_64" ]] || fail "the native libraries of TorchSharp are for Linux on x86-64; this is $(uname -sm)"
     need_dotnet
