@@ -77,7 +77,7 @@ internal sealed class CheckpointUploads(Job job, CheckpointFiles checkpoints, Ru
             }
             catch (Exception error) when (error is ArtifactsAwayException or NpgsqlException or InvalidOperationException { InnerException: NpgsqlException } or TimeoutException)
             {
-                log.LogWarning("Job {JobId}: its checkpoints wait at step {Step}: {Error}", job.Id, happened.Step, error.GetBaseException().Message);
+                log.LogWarning("Job {JobId}: its checkpoints wait at step {Step}: {Error}", job.Id, happened.Step, error is ArtifactsAwayException ? error.Message : error.GetBaseException().Message);
                 await Task.Delay(wait, clock, cancel);
             }
         }

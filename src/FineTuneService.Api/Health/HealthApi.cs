@@ -55,6 +55,10 @@ public static class HealthApi
             await look();
             return "ok";
         }
+        catch (ArtifactsAwayException error)
+        {
+            return error.Message;
+        }
         catch (Exception error) when (error is not OperationCanceledException)
         {
             return error.GetBaseException().Message;
