@@ -63,6 +63,10 @@ public sealed class S3Artifacts : ArtifactStore, IDisposable
             File.Move(draft, file, overwrite: true);
             return true;
         }
+        catch (AmazonClientException error) when (error.Message.Contains("hash", StringComparison.OrdinalIgnoreCase))
+        {
+            throw new ArtifactDamagedException(name); // The client compares with the checksum that the server has.
+        }
         finally
         {
             File.Delete(draft);
