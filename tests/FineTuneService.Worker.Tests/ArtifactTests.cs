@@ -181,6 +181,7 @@ public sealed class ArtifactTests : IAsyncLifetime
     {
         var spec = JsonNode.Parse(House.Spec(steps, every, baseModel))!.AsObject();
         spec.Remove("revision");
+        spec["training"]!["save_total_limit"] = 10; // All of them.
         spec["dataset"] = new JsonObject { ["train"] = train, ["validation"] = validation };
         return await Id(await _http.PostAsJsonAsync("/jobs", spec, Cancel));
     }
