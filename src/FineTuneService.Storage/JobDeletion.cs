@@ -1,10 +1,11 @@
 using FineTuneService.Contracts;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Storage;
 
-/// <summary>Takes an ended job away: rows first, in one transaction, then the folder. If we die in between, <see cref="SweepFolders"/> finds a folder whose job is gone.</summary>
-public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, StorageSettings storage, TimeProvider clock)
+/// <summary>Takes an ended job away: rows first, in one transaction, then the files, here and in the artifact store. If we die in between, <see cref="SweepFolders"/> finds those whose job is gone.</summary>
+public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, StorageSettings storage, ArtifactStore artifacts, CheckpointFiles files, OrphanedArtifacts orphans, TimeProvider clock)
 {
     private static readonly TimeSpan Abandoned = TimeSpan.FromHours(1);
 
@@ -23,6 +24,8 @@ public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, Storage
         await db.SaveChangesAsync(cancel);
         await transaction.CommitAsync(cancel);
         RemoveFolder(storage.Run(jobId).Path);
+        RemoveFolder(files.Run(jobId).Path);
+        await RemoveStored($"runs/{jobId}/", cancel);
         return true;
     }
 
@@ -34,12 +37,15 @@ public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, Storage
         await db.Checkpoints.Where(row => row.JobId == jobId && row.DeletedAt == null)
             .ExecuteUpdateAsync(row => row.SetProperty(checkpoint => checkpoint.DeletedAt, now).SetProperty(checkpoint => checkpoint.Best, false).SetProperty(checkpoint => checkpoint.Final, false), cancel);
         RemoveFolder(storage.Run(jobId).Checkpoints);
-        RemoveFolder(storage.Run(jobId).Merged);
+        RemoveFolder(files.Run(jobId).Checkpoints);
+        RemoveFolder(files.Run(jobId).Merged);
+        await RemoveStored($"runs/{jobId}/checkpoints/", cancel);
     }
 
-    /// <summary>Removes folders of runs whose jobs are gone.</summary>
+    /// <summary>Removes folders of runs whose jobs are gone, and what the artifact store has without a row.</summary>
     public async Task SweepFolders(CancellationToken cancel)
     {
+        await orphans.Sweep(cancel);
         var runs = new DirectoryInfo(Path.Combine(storage.DataDirectory, "runs"));
         if (!runs.Exists)
             return;
@@ -47,6 +53,18 @@ public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, Storage
         foreach (var folder in runs.EnumerateDirectories("job_*"))
             if (clock.GetUtcNow() - folder.LastWriteTimeUtc > Abandoned && !await db.Jobs.AnyAsync(job => job.Id == folder.Name, cancel))
                 RemoveFolder(folder.FullName);
+    }
+
+    private async Task RemoveStored(string prefix, CancellationToken cancel)
+    {
+        try
+        {
+            await artifacts.Delete(prefix, cancel);
+        }
+        catch (ArtifactsAwayException)
+        {
+            // What stays has no row, and is found when the store is back.
+        }
     }
 
     private static void RemoveFolder(string path)

@@ -17,14 +17,15 @@ public readonly record struct LogLine(TrainingEvent Event, string Json);
 public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> databases)
 {
     /// <param name="offset">Byte of the log after the last of <paramref name="lines"/>.</param>
+    /// <param name="checkpointsFollow">What the lines tell of checkpoints waits until these are stored: see <see cref="ApplyCheckpoint"/>.</param>
     /// <returns>False when the job is no longer this attempt's.</returns>
-    public async Task<bool> Apply(string jobId, int attempt, IReadOnlyList<LogLine> lines, long offset, CancellationToken cancel)
+    public async Task<bool> Apply(string jobId, int attempt, IReadOnlyList<LogLine> lines, long offset, CancellationToken cancel, bool checkpointsFollow = false)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
         if (await db.LockJob(jobId, cancel) is not { } job || job.Attempt != attempt)
             return false;
-        var batch = new Batch(db, job);
+        var batch = new Batch(db, job, checkpointsFollow);
         foreach (var line in lines.Where(line => line.Event.Seq > job.LogSeq))
             await batch.Add(line, cancel);
         job.LogOffset = Math.Max(job.LogOffset, offset);
@@ -34,8 +35,32 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
         return true;
     }
 
-    private sealed partial class Batch(FineTuneDb db, Job job)
+    /// <summary>Brings in what one line tells of checkpoints; any number of times.</summary>
+    /// <returns>False when the job is no longer this attempt's.</returns>
+    public async Task<bool> ApplyCheckpoint(string jobId, int attempt, TrainingEvent happened, CancellationToken cancel)
     {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        await using var transaction = await db.Database.BeginTransactionAsync(cancel);
+        if (await db.LockJob(jobId, cancel) is not { } job || job.Attempt != attempt)
+            return false;
+        await new CheckpointRows(db, job).Apply(happened, cancel);
+        await db.SaveChangesAsync(cancel);
+        await db.Notify(jobId, cancel);
+        await transaction.CommitAsync(cancel);
+        return true;
+    }
+
+    /// <summary>Before an attempt that begins a new log, because the machine that has the old one is another: its lines count on from <see cref="Job.LogSeq"/>.</summary>
+    /// <returns>False when the job is no longer this attempt's.</returns>
+    public async Task<bool> BeginLog(string jobId, int attempt, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        return await db.Jobs.Where(job => job.Id == jobId && job.Attempt == attempt).ExecuteUpdateAsync(row => row.SetProperty(job => job.LogOffset, 0), cancel) == 1;
+    }
+
+    private sealed partial class Batch(FineTuneDb db, Job job, bool checkpointsFollow)
+    {
+        private readonly CheckpointRows _checkpoints = new(db, job);
         private readonly List<Metric> _metrics = [];
         private readonly List<LogLine> _lines = [];
 
@@ -59,18 +84,14 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
                 case Evaluated evaluated:
                     AddMetrics(evaluated, evaluated.Metrics);
                     break;
-                case CheckpointSaved saved:
-                    await Save(saved, cancel);
-                    break;
-                case CheckpointDeleted deleted:
-                    Delete(await Find(deleted.Step, cancel), deleted.Time);
-                    break;
                 case RunSucceeded succeeded:
                     (job.Step, job.Epoch) = (succeeded.FinalStep, succeeded.Epoch);
                     job.PeakMemoryBytes = succeeded.PeakMemoryBytes ?? job.PeakMemoryBytes;
                     (job.BestStep, job.BestMetricName, job.BestMetric) = (succeeded.BestStep, succeeded.BestMetricName, succeeded.BestMetric);
                     break;
             }
+            if (!checkpointsFollow)
+                await _checkpoints.Apply(happened, cancel);
         }
 
         public async Task Write(CancellationToken cancel)
@@ -108,56 +129,19 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
             }
         }
 
-        /// <summary>What an earlier attempt did beyond the step where this one begins is void. From step 0 everything is: it began anew.</summary>
+        /// <summary>What an earlier attempt did beyond the step where this one begins is void.</summary>
         private async Task Rewind(RunStarted started, CancellationToken cancel)
         {
-            var last = started.Step == 0 ? -1 : started.Step;
-            _metrics.RemoveAll(metric => metric.Step > last);
-            await db.Metrics.Where(metric => metric.JobId == job.Id && metric.Step > last).ExecuteDeleteAsync(cancel);
-            await db.SaveChangesAsync(cancel);
-            foreach (var checkpoint in await db.Checkpoints.Where(row => row.JobId == job.Id && row.Step > last && row.DeletedAt == null).ToListAsync(cancel))
-                Delete(checkpoint, started.Time);
+            _metrics.RemoveAll(metric => metric.Step > started.LastValidStep);
+            await db.Metrics.Where(metric => metric.JobId == job.Id && metric.Step > started.LastValidStep).ExecuteDeleteAsync(cancel);
             (job.Step, job.Epoch, job.TotalSteps) = (started.Step, started.Epoch, started.TotalSteps);
             (job.ForecastMemoryBytes, job.PeakMemoryBytes) = (started.ForecastMemoryBytes, null);
-            if (job.BestStep > last)
-                (job.BestStep, job.BestMetric) = (null, null);
         }
 
         private void AddMetrics(TrainingEvent happened, IReadOnlyDictionary<string, double> metrics)
         {
             foreach (var (name, value) in metrics)
                 _metrics.Add(new() { JobId = job.Id, Seq = happened.Seq, Name = name, Step = happened.Step, Epoch = happened.Epoch, Value = value, Time = happened.Time });
-        }
-
-        private async Task Save(CheckpointSaved saved, CancellationToken cancel)
-        {
-            if (saved.Best)
-            {
-                await db.SaveChangesAsync(cancel);
-                await db.Checkpoints.Where(row => row.JobId == job.Id && row.Best).ForEachAsync(row => row.Best = false, cancel);
-                (job.BestStep, job.BestMetricName) = (saved.Step, BestMetricName());
-                job.BestMetric = job.BestMetricName is { } name && saved.Metrics.TryGetValue(name, out var value) ? value : null;
-            }
-            if (await Find(saved.Step, cancel) is not { } row)
-                db.Checkpoints.Add(row = new() { JobId = job.Id, Step = saved.Step, Epoch = saved.Epoch, Path = "", Bytes = 0, Best = false, Final = false, Metrics = "{}", CreatedAt = saved.Time });
-            (row.Path, row.Bytes, row.Best, row.Final, row.CreatedAt, row.DeletedAt) = (saved.Path, saved.Bytes, saved.Best, saved.Final, saved.Time, null);
-            row.Metrics = JsonSerializer.Serialize(saved.Metrics, SnakeCaseJson.Options);
-        }
-
-        private async Task<Checkpoint?> Find(int step, CancellationToken cancel) => await db.Checkpoints.FindAsync([job.Id, step], cancel);
-
-        private static void Delete(Checkpoint? checkpoint, DateTimeOffset time)
-        {
-            if (checkpoint is not null)
-                (checkpoint.DeletedAt, checkpoint.Best, checkpoint.Final) = (time, false, false);
-        }
-
-        private string? BestMetricName()
-        {
-            using var spec = JsonDocument.Parse(job.Spec);
-            return spec.RootElement.TryGetProperty("training", out var training) && training.TryGetProperty("metric_for_best_model", out var metric) && metric.GetString() is { } name
-                ? EvaluationMetric.Named(name)
-                : null;
         }
 
         /// <summary>jsonb holds every character but this one, which a model may well say.</summary>

@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Storage.Postgres;
 using Hangfire;
 using Hangfire.PostgreSql;
@@ -28,6 +29,7 @@ public static class StorageServices
         var settings = StorageSettings.From(builder.Configuration, builder.Environment.ContentRootPath);
         services.AddSingleton(settings);
         services.AddSingleton(_ => TrainerLocation.Find(builder.Configuration));
+        services.AddArtifacts(settings);
         services.AddSingleton<MergedCheckpoints>();
         services.AddSingleton<JobDeletion>();
 

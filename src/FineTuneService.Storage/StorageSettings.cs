@@ -1,9 +1,10 @@
 using FineTuneService.Contracts;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.Extensions.Configuration;
 
 namespace FineTuneService.Storage;
 
-/// <summary>Where files live; the section <c>Storage</c> of appsettings.json. API and workers must see the same folders.</summary>
+/// <summary>Where files live; the section <c>Storage</c> of appsettings.json. API and workers must see the same folders, or have a bucket.</summary>
 public sealed class StorageSettings
 {
     /// <summary>Datasets, runs, the embedded database.</summary>
@@ -12,10 +13,16 @@ public sealed class StorageSettings
     /// <summary>Base models, one Hugging Face folder each.</summary>
     public string ModelsDirectory { get; init; } = "samples/models";
 
+    /// <summary>Where datasets and checkpoints are kept for all machines, whose data directories are their own then; null: in the data directory, which all share.</summary>
+    public S3Settings? S3 { get; init; }
+
     public string DatasetsDirectory => Path.Combine(DataDirectory, "datasets");
 
     /// <summary>Datasets as models read them; can be made anew at any time.</summary>
     public string TokenizedDirectory => Path.Combine(DataDirectory, "tokenized");
+
+    /// <summary>Checkpoints from the bucket, where there is one; can be fetched anew at any time.</summary>
+    public string CacheDirectory => Path.Combine(DataDirectory, "cache");
 
     public string DatasetFile(Dataset dataset) => Path.Combine(DatasetsDirectory, $"{dataset.Id}.{dataset.Format}");
 
@@ -28,6 +35,6 @@ public sealed class StorageSettings
     public static StorageSettings From(IConfiguration configuration, string root)
     {
         var given = configuration.GetSection("Storage").Get<StorageSettings>() ?? new();
-        return new() { DataDirectory = Path.GetFullPath(given.DataDirectory, root), ModelsDirectory = Path.GetFullPath(given.ModelsDirectory, root) };
+        return new() { DataDirectory = Path.GetFullPath(given.DataDirectory, root), ModelsDirectory = Path.GetFullPath(given.ModelsDirectory, root), S3 = given.S3 };
     }
 }

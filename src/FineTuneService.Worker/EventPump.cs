@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using Npgsql;
@@ -10,9 +8,9 @@ namespace FineTuneService.Worker;
 /// Carries a run's log into the database while it grows. The log is the truth and stays where it is, so the database may be away for as long as it likes:
 /// training goes on, and the pump catches up. If we die here, the next attempt's pump goes on where the database stands.
 /// </summary>
-internal sealed class EventPump(RunFolder folder, Job job, RunProjection projection, RunTelemetry telemetry, TimeProvider clock, ILogger log)
+/// <param name="uploads">Tells the database of checkpoints in place of us, when they are stored; null: they are.</param>
+internal sealed class EventPump(RunFolder folder, Job job, RunProjection projection, CheckpointUploads? uploads, RunTelemetry telemetry, TimeProvider clock, ILogger log)
 {
-    private const int MaxBatchBytes = 1 << 20;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(5);
 
@@ -31,7 +29,7 @@ internal sealed class EventPump(RunFolder folder, Job job, RunProjection project
         while (true)
         {
             var wasEnded = ended.IsCompleted; // Before reading: what is written after it would be missed.
-            var (lines, next) = Read();
+            var (lines, next) = RunLog.Read(folder, _offset);
             if (lines.Count > 0)
             {
                 Last = lines[^1].Event;
@@ -39,6 +37,7 @@ internal sealed class EventPump(RunFolder folder, Job job, RunProjection project
                 if (!await Write(lines, next, cancel))
                     return false;
                 telemetry.Written(lines);
+                uploads?.Add(lines.Select(line => line.Event).Where(happened => happened.Seq > job.LogSeq));
                 _offset = next;
                 Ending = lines[^1].Event is RunSucceeded or RunFailed or RunStopped ? lines[^1].Event : null;
             }
@@ -49,32 +48,13 @@ internal sealed class EventPump(RunFolder folder, Job job, RunProjection project
         }
     }
 
-    /// <summary>The whole lines from the offset on, up to a megabyte; a line without its end is still being written, or was torn.</summary>
-    private (List<LogLine> Lines, long Next) Read()
-    {
-        var lines = new List<LogLine>();
-        if (!File.Exists(folder.Events))
-            return (lines, _offset);
-        using var file = new FileStream(folder.Events, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        file.Position = _offset;
-        var buffer = new byte[Math.Clamp(file.Length - _offset, 0, MaxBatchBytes)];
-        var filled = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-        var start = 0;
-        for (int end; (end = Array.IndexOf(buffer, (byte)'\n', start, filled - start)) >= 0; start = end + 1)
-        {
-            var json = Encoding.UTF8.GetString(buffer, start, end - start);
-            lines.Add(new(JsonSerializer.Deserialize<TrainingEvent>(json, SnakeCaseJson.Options)!, json));
-        }
-        return (lines, _offset + start);
-    }
-
     private async Task<bool> Write(List<LogLine> lines, long next, CancellationToken cancel)
     {
         for (var wait = Pause; ; wait = wait * 2 < LongestBackoff ? wait * 2 : LongestBackoff)
         {
             try
             {
-                return await projection.Apply(job.Id, job.Attempt, lines, next, cancel);
+                return await projection.Apply(job.Id, job.Attempt, lines, next, cancel, checkpointsFollow: uploads is not null);
             }
             catch (Exception error) when (error is NpgsqlException or InvalidOperationException { InnerException: NpgsqlException } or TimeoutException)
             {

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 
 namespace FineTuneService.Worker;
 
@@ -22,9 +23,12 @@ internal sealed partial class RunJob
         try
         {
             var spec = JsonNode.Parse(job.Spec)!;
-            var adapter = spec["method"]?["adapter"]?.GetValue<string>() is not { } given ? null
-                : CheckpointName.Parse(given) is { } continued ? FolderOf(continued, "/method/adapter")
+            var given = spec["method"]?["adapter"]?.GetValue<string>();
+            var adapter = given is null ? null
+                : CheckpointName.Parse(given) is { } continued ? await FolderOf(job, continued, "/method/adapter")
                 : Path.Combine(storage.ModelsDirectory, given);
+            if (given is not null && adapter is null)
+                return null;
             return await PlaceBaseModel(job, spec) is { } baseModel ? new(baseModel, adapter) : null;
         }
         catch (FaultException error)
@@ -33,13 +37,15 @@ internal sealed partial class RunJob
             await Persist(() => End(job, JobStatus.Failed, "The base model cannot be had.", error.Faults));
             return null;
         }
-        catch (Exception error) when (error is HubUnreachableException or MergeLostException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is HubUnreachableException or MergeLostException or ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
         {
             log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not bring its base model here", job.Id, job.Attempt);
             await LoseAttempt(job, error switch
             {
                 HubUnreachableException => $"The hub cannot be reached. {error.Message}",
                 MergeLostException => "The merge of the base model's adapter broke off.",
+                ArtifactsAwayException => StoreIsAway,
+                ArtifactDamagedException => error.Message,
                 _ => "The base model could not be written to the cache.",
             });
             return null;
@@ -54,24 +60,29 @@ internal sealed partial class RunJob
             return await FetchFromHub(job, HubModel.Parse(name, commit), withWeights: !isNew);
         if (CheckpointName.Parse(name) is not { } checkpoint)
             return Path.Combine(storage.ModelsDirectory, name);
-        var folder = FolderOf(checkpoint, "/base_model");
-        return isNew || !MergedCheckpoints.IsAdapter(folder) ? folder : await Merge(job, checkpoint, folder);
+        return await FolderOf(job, checkpoint, "/base_model") is not { } folder ? null
+            : isNew || !MergedCheckpoints.IsAdapter(folder) ? folder
+            : await Merge(job, checkpoint, folder);
     }
 
+    /// <returns>Null when this attempt has ended.</returns>
     /// <exception cref="FaultException">When the checkpoint has gone since the job was posted.</exception>
-    private string FolderOf(CheckpointName checkpoint, string pointer)
+    private async Task<string?> FolderOf(Job job, CheckpointName checkpoint, string pointer)
     {
-        var folder = storage.Run(checkpoint.JobId).Checkpoint(checkpoint.Step ?? throw new InvalidOperationException($"The stored name {checkpoint} has no step."));
-        return Directory.Exists(folder)
-            ? folder
-            : throw new FaultException(pointer, checkpoint.ToString(), "This checkpoint was there when the job was posted, and has been deleted since.", $"Choose one of GET /jobs/{checkpoint.JobId}/checkpoints and post the job again.");
+        var step = checkpoint.Step ?? throw new InvalidOperationException($"The stored name {checkpoint} has no step.");
+        if (!artifacts.IsDisk)
+            return await FetchCheckpoint(job, checkpoint, step, pointer);
+        var folder = storage.Run(checkpoint.JobId).Checkpoint(step);
+        return Directory.Exists(folder) ? folder : throw Gone(checkpoint, pointer);
     }
+
+    private static FaultException Gone(CheckpointName checkpoint, string pointer) => new(pointer, checkpoint.ToString(), "This checkpoint was there when the job was posted, and has been deleted since.", $"Choose one of GET /jobs/{checkpoint.JobId}/checkpoints and post the job again.");
 
     private async Task<string?> Merge(Job job, CheckpointName checkpoint, string adapter)
     {
         try
         {
-            return await Accompany(job, $"the merge of {checkpoint}", stop => merges.WholeModel(storage.Run(checkpoint.JobId), adapter, stop), () => Task.CompletedTask);
+            return await Accompany(job, $"the merge of {checkpoint}", stop => merges.WholeModel(checkpoints.Run(checkpoint.JobId), adapter, stop), () => Task.CompletedTask);
         }
         catch (FaultException error)
         {
@@ -140,7 +151,7 @@ internal sealed partial class RunJob
         }
     }
 
-    private Task LoseAttempt(Job job, string reason) => Persist(() => Lost(job) < _settings.MaxAttempts
-        ? End(job, JobStatus.Retrying, reason, lost: "base_model")
-        : End(job, JobStatus.Failed, $"{reason} That was attempt {Lost(job)} of {_settings.MaxAttempts}.", lost: "base_model"));
+    private Task LoseAttempt(Job job, string reason, string lost = BaseModel) => Persist(() => Lost(job) < _settings.MaxAttempts
+        ? End(job, JobStatus.Retrying, reason, lost: lost)
+        : End(job, JobStatus.Failed, $"{reason} That was attempt {Lost(job)} of {_settings.MaxAttempts}.", lost: lost));
 }

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -20,6 +21,10 @@ internal sealed partial class RunJob(
     TrainerLocation trainer,
     ModelHub hub,
     MergedCheckpoints merges,
+    ArtifactStore artifacts,
+    DatasetFiles datasets,
+    CheckpointFiles checkpoints,
+    RunFiles files,
     WorkerMetrics metrics,
     IOptions<WorkerSettings> options,
     IHostApplicationLifetime host,
@@ -43,18 +48,21 @@ internal sealed partial class RunJob(
         using var telemetry = new RunTelemetry(job, metrics, clock);
         using var lines = log.BeginScope(new Dictionary<string, object> { ["JobId"] = job.Id, ["Attempt"] = job.Attempt }); // Of whoever logs while this runs.
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
-        if (await PlaceModels(job) is not { } places)
+        if (await FetchFiles(job) is null || await PlaceModels(job) is not { } places)
             return;
         var folder = await Prepare(job, places, cancel);
         // If we die from here on: the trainer dies with us, another worker claims the job after our heartbeat's lease,
         // and its trainer goes on from the last checkpoint. What we have not yet brought into the database, its pump will.
         using var process = new TrainerProcess(trainer, folder, job.Attempt, _settings.MemoryLimit, _settings.DatasetCache ?? storage.TokenizedDirectory, _settings.DatasetCacheBytes);
         await Persist(() => states.Change(job.Id, job.Attempt, JobStatus.Running, null, null, CancellationToken.None));
-        var pump = new EventPump(folder, job, projection, telemetry, clock, log);
-        var ending = await Supervise(job, process, pump, new StallWatch(folder, process, pump, _settings.StallPatience, clock));
+        var uploads = artifacts.IsDisk ? null : BeginUploads(job, folder);
+        var pump = new EventPump(folder, job, projection, uploads, telemetry, clock, log);
+        var ending = await Supervise(job, process, pump, new StallWatch(folder, process, pump, _settings.StallPatience, clock), uploads);
         var leavesMark = ending == Ending.Exited && MarkWantOfMemory(process, folder);
+        if (leavesMark)
+            await TrySaveFiles(job);
         // If we die here: the log is complete and the state is not; the next attempt resumes at the last step and ends at once.
-        await Persist(() => Record(job, process, pump.Ending, ending, leavesMark));
+        await Persist(() => Record(job, process, uploads is { IsBehind: true } ? null : pump.Ending, ending, leavesMark));
     }
 
     /// <summary>Tells the next trainer to need less, see <see cref="RunFolder.OutOfMemory"/>.</summary>
@@ -83,15 +91,17 @@ internal sealed partial class RunJob(
         await using var db = await databases.CreateDbContextAsync(cancel);
         foreach (var split in new[] { "train", "validation", "test" })
             if (dataset[split]?.GetValue<string>() is { } id)
-                dataset[split] = storage.DatasetFile(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel));
+                dataset[split] = await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel), cancel);
         await File.WriteAllTextAsync(folder.Job + ".draft", spec.ToJsonString(SnakeCaseJson.Indented), cancel);
         File.Move(folder.Job + ".draft", folder.Job, overwrite: true);
         return folder;
     }
 
     /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>
-    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump, StallWatch stalls)
+    private async Task<Ending> Supervise(Job job, TrainerProcess process, EventPump pump, StallWatch stalls, CheckpointUploads? uploads)
     {
+        using var leave = new CancellationTokenSource();
+        var uploading = uploads?.Run(leave.Token) ?? Task.FromResult(true);
         var exited = process.Exited(CancellationToken.None);
         var pumping = pump.Run(exited, CancellationToken.None);
         var ending = Ending.Exited;
@@ -111,7 +121,10 @@ internal sealed partial class RunJob(
             process.Kill();
         else if (ending != Ending.Exited)
             await process.Stop(_settings.StopPatience, clock);
-        return await pumping ? ending : Ending.Lost;
+        ending = await pumping ? ending : Ending.Lost;
+        if (uploads is not null)
+            ending = await Drain(job, uploads, uploading, ending, leave);
+        return ending;
     }
 
     private async Task<Ending> Listen(Job job)

@@ -5,6 +5,7 @@ using FineTuneService.Api.Access;
 using FineTuneService.Api.Retention;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -98,7 +99,7 @@ public sealed class LimitsTests(Api api) : IDisposable
     }
 
     private Task Keep(RetentionSettings settings) => new RetentionService(
-        api.Services.GetRequiredService<IDbContextFactory<FineTuneDb>>(), api.Services.GetRequiredService<JobDeletion>(), api.Storage, Options.Create(settings), TimeProvider.System, NullLogger<RetentionService>.Instance).Apply(Api.Cancel);
+        api.Services.GetRequiredService<IDbContextFactory<FineTuneDb>>(), api.Services.GetRequiredService<JobDeletion>(), api.Services.GetRequiredService<DatasetFiles>(), Options.Create(settings), TimeProvider.System, NullLogger<RetentionService>.Instance).Apply(Api.Cancel);
 
     /// <summary>A project with these limits, in which all that follows is done.</summary>
     private async Task<string> ActIn(string limits)

@@ -16,7 +16,7 @@ public sealed class House : IAsyncLifetime
 {
     private readonly string _home = Directory.CreateTempSubdirectory("finetune-house-").FullName;
     private string _data;
-    private readonly List<Process> _workers = [];
+    private readonly List<Process> _hosts = [];
     private EmbeddedPostgres _postgres = null!;
     private ServiceProvider _services = null!;
 
@@ -45,11 +45,11 @@ public sealed class House : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var worker in _workers)
+        foreach (var host in _hosts)
         {
-            worker.Kill(); // Its trainer dies with it.
-            await worker.WaitForExitAsync();
-            worker.Dispose();
+            host.Kill(); // A worker's trainer dies with it.
+            await host.WaitForExitAsync();
+            host.Dispose();
         }
         await _services.DisposeAsync();
         await _postgres.DisposeAsync();
@@ -70,22 +70,26 @@ public sealed class House : IAsyncLifetime
     public Process StartWorker(params (string Name, string Value)[] settings) => StartWorker(_ => { }, settings);
 
     /// <param name="hear">Gets each line of its log.</param>
-    public Process StartWorker(Action<string> hear, (string Name, string Value)[] settings)
+    public Process StartWorker(Action<string> hear, (string Name, string Value)[] settings) => Start("Worker", hear, settings);
+
+    public Process StartApi(string url, params (string Name, string Value)[] settings) => Start("Api", _ => { }, [("ASPNETCORE_URLS", url), .. settings]);
+
+    private Process Start(string host, Action<string> hear, (string Name, string Value)[] settings)
     {
         var configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
-        var folder = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "FineTuneService.Worker", configuration));
-        var start = new ProcessStartInfo(Path.Combine(folder, "FineTuneService.Worker")) { WorkingDirectory = folder, RedirectStandardOutput = true };
+        var folder = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", $"FineTuneService.{host}", configuration));
+        var start = new ProcessStartInfo(Path.Combine(folder, $"FineTuneService.{host}")) { WorkingDirectory = folder, RedirectStandardOutput = true };
         start.Environment["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
         start.Environment["ConnectionStrings__Postgres"] = ConnectionString;
         start.Environment["Storage__DataDirectory"] = _data;
         start.Environment["Storage__ModelsDirectory"] = Path.Combine(Samples, "models");
         foreach (var (name, value) in settings)
             start.Environment[name] = value;
-        var worker = Process.Start(start)!;
-        worker.OutputDataReceived += (_, line) => hear(line.Data ?? "");
-        worker.BeginOutputReadLine();
-        _workers.Add(worker);
-        return worker;
+        var process = Process.Start(start)!;
+        process.OutputDataReceived += (_, line) => hear(line.Data ?? "");
+        process.BeginOutputReadLine();
+        _hosts.Add(process);
+        return process;
     }
 
     /// <param name="scheduling">As a specification has it.</param>

@@ -5,6 +5,7 @@ using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Methods;
@@ -18,7 +19,7 @@ namespace FineTuneService.Api.BaseModels;
 public sealed record FoundModel(JobSpec Spec, BaseModelView? View, IReadOnlyList<Resolution> Resolutions);
 
 /// <summary>Looks for a job's base model: in the models directory, among the checkpoints of ended jobs, on the hub.</summary>
-public sealed class FindBaseModel(StorageSettings storage, ModelHub hub, FineTuneDb db, TimeProvider clock)
+public sealed class FindBaseModel(StorageSettings storage, CheckpointFiles files, ModelHub hub, FineTuneDb db, TimeProvider clock)
 {
     /// <summary>As long as one waits for an answer to <c>POST /jobs</c>.</summary>
     private static readonly TimeSpan HubPatience = TimeSpan.FromMinutes(1);
@@ -105,7 +106,7 @@ public sealed class FindBaseModel(StorageSettings storage, ModelHub hub, FineTun
     {
         try
         {
-            return (await db.FindJob(name.JobId, cancel), await CheckpointFolder.Find(db, storage, name.JobId, name.Which, cancel));
+            return (await db.FindJob(name.JobId, cancel), await CheckpointFolder.Find(db, files, name.JobId, name.Which, cancel));
         }
         catch (ProblemException missing) when (missing.Status == StatusCodes.Status404NotFound)
         {

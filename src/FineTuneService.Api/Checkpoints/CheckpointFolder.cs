@@ -2,6 +2,7 @@ using System.Globalization;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Api.Problems;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Checkpoints;
@@ -27,7 +28,7 @@ public sealed class CheckpointFolder(Checkpoint checkpoint, string path)
 
     /// <param name="which">A step, <c>best</c> or <c>final</c>; null: the best one, else the newest.</param>
     /// <exception cref="ProblemException">404 when there is no such job or checkpoint.</exception>
-    public static async Task<CheckpointFolder> Find(FineTuneDb db, StorageSettings storage, string jobId, string? which, CancellationToken cancel)
+    public static async Task<CheckpointFolder> Find(FineTuneDb db, CheckpointFiles files, string jobId, string? which, CancellationToken cancel)
     {
         await db.FindJob(jobId, cancel);
         var kept = db.Checkpoints.AsNoTracking().Where(row => row.JobId == jobId && row.DeletedAt == null);
@@ -40,7 +41,6 @@ public sealed class CheckpointFolder(Checkpoint checkpoint, string path)
             _ => kept.Take(0),
         };
         var found = await chosen.FirstOrDefaultAsync(cancel);
-        var path = found is null ? null : System.IO.Path.Combine(storage.Run(jobId).Path, found.Path);
-        return Directory.Exists(path) ? new(found!, path) : throw ProblemException.NotFound("checkpoint", which ?? "best");
+        return found is not null && await files.Find(found, cancel) is { } path ? new(found, path) : throw ProblemException.NotFound("checkpoint", which ?? "best");
     }
 }

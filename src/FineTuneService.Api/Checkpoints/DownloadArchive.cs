@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace FineTuneService.Api.Checkpoints;
@@ -13,21 +14,21 @@ public static class DownloadArchive
     /// <param name="which">A step, <c>best</c> or <c>final</c>.</param>
     /// <param name="merged">An adapter comes as a whole model, its base included. That is computed at the first request, which takes its time. Any other checkpoint is whole already.</param>
     public static async Task<PushStreamHttpResult> Handle(
-        string id, string which, FineTuneDb db, StorageSettings storage, MergedCheckpoints merges, HttpContext http, CancellationToken cancel, bool merged = false)
+        string id, string which, FineTuneDb db, CheckpointFiles files, MergedCheckpoints merges, HttpContext http, CancellationToken cancel, bool merged = false)
     {
-        var folder = await CheckpointFolder.Find(db, storage, id, which, cancel);
+        var folder = await CheckpointFolder.Find(db, files, id, which, cancel);
         var name = $"{id}-checkpoint-{folder.Checkpoint.Step}";
         if (merged && MergedCheckpoints.IsAdapter(folder.Path))
-            (folder, name) = (new(folder.Checkpoint, await WholeModel(merges, storage.Run(id), folder.Path, cancel)), name + "-merged");
+            (folder, name) = (new(folder.Checkpoint, await WholeModel(merges, files.Run(id), folder.Path, cancel)), name + "-merged");
         // All are opened before the first byte is sent: a checkpoint that is deleted meanwhile still arrives whole.
-        var files = new List<(string Name, FileStream Content)>();
+        var opened = new List<(string Name, FileStream Content)>();
         foreach (var file in folder.Files)
         {
             var content = file.OpenRead();
             http.Response.RegisterForDispose(content);
-            files.Add(($"{name}/{folder.NameOf(file)}", content));
+            opened.Add(($"{name}/{folder.NameOf(file)}", content));
         }
-        return TypedResults.Stream(body => Write(files, body, cancel), "application/x-tar", $"{name}.tar");
+        return TypedResults.Stream(body => Write(opened, body, cancel), "application/x-tar", $"{name}.tar");
     }
 
     /// <exception cref="ProblemException">503 when the merge broke off.</exception>

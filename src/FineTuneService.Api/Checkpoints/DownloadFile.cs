@@ -1,5 +1,6 @@
 using FineTuneService.Api.Problems;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
 
@@ -11,9 +12,9 @@ public static class DownloadFile
     /// <param name="id">The job's id.</param>
     /// <param name="which">A step, <c>best</c> or <c>final</c>.</param>
     /// <param name="path">A path from the list of files.</param>
-    public static async Task<PhysicalFileHttpResult> Handle(string id, string which, string path, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    public static async Task<PhysicalFileHttpResult> Handle(string id, string which, string path, FineTuneDb db, CheckpointFiles files, CancellationToken cancel)
     {
-        var folder = await CheckpointFolder.Find(db, storage, id, which, cancel);
+        var folder = await CheckpointFolder.Find(db, files, id, which, cancel);
         var file = folder.Files.FirstOrDefault(file => folder.NameOf(file) == path) ?? throw ProblemException.NotFound("file", path);
         return TypedResults.PhysicalFile(
             file.FullName, file.Extension == ".json" ? "application/json" : "application/octet-stream", file.Name,

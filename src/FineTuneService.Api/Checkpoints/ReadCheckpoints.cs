@@ -1,6 +1,7 @@
 using System.Text.Json;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 
@@ -33,9 +34,9 @@ public static class ReadCheckpoints
     /// <summary>Lists the files of a checkpoint.</summary>
     /// <param name="id">The job's id.</param>
     /// <param name="which">A step, <c>best</c> or <c>final</c>.</param>
-    public static async Task<Ok<CheckpointFileList>> Files(string id, string which, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    public static async Task<Ok<CheckpointFileList>> Files(string id, string which, FineTuneDb db, CheckpointFiles files, CancellationToken cancel)
     {
-        var folder = await CheckpointFolder.Find(db, storage, id, which, cancel);
+        var folder = await CheckpointFolder.Find(db, files, id, which, cancel);
         return TypedResults.Ok(new CheckpointFileList([.. folder.Files.Select(file => new CheckpointFile(folder.NameOf(file), file.Length))]));
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Native;
 
@@ -10,7 +11,7 @@ namespace FineTuneService.Api.Datasets;
 /// A file on its way to become a dataset. Its final name appears by one rename, after its bytes are on the disk and were read through;
 /// until then, whatever happens, nothing stays. If we die here, a hidden file stays, which <see cref="Sweep"/> removes.
 /// </summary>
-public sealed class DatasetDraft(StorageSettings storage) : IAsyncDisposable
+public sealed class DatasetDraft(StorageSettings storage, DatasetFiles datasets) : IAsyncDisposable
 {
     private const string Prefix = ".draft-";
     private static readonly TimeSpan Abandoned = TimeSpan.FromDays(1);
@@ -29,7 +30,7 @@ public sealed class DatasetDraft(StorageSettings storage) : IAsyncDisposable
         return new FileStream(DraftPath, FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous);
     }
 
-    /// <summary>Reads the file through and gives it its final name.</summary>
+    /// <summary>Reads the file through, gives it its final name, and stores it: whoever sees the row, on whatever machine, can have it.</summary>
     /// <exception cref="FaultException">With file name and line of what is wrong in it.</exception>
     public async Task<Dataset> Publish(string projectId, string fileName, string name, string sha256, DateTimeOffset now, CancellationToken cancel)
     {
@@ -49,6 +50,15 @@ public sealed class DatasetDraft(StorageSettings storage) : IAsyncDisposable
         };
         File.Move(DraftPath, storage.DatasetFile(dataset));
         Durable.Flush(storage.DatasetsDirectory);
+        try
+        {
+            await datasets.Publish(dataset, cancel);
+        }
+        catch
+        {
+            File.Delete(storage.DatasetFile(dataset));
+            throw;
+        }
         return dataset;
     }
 

@@ -1,6 +1,7 @@
 using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 
@@ -10,7 +11,7 @@ public static class DeleteDataset
 {
     /// <summary>Deletes a dataset that no job names, and no trial of a running sweep.</summary>
     /// <param name="id">The dataset's id.</param>
-    public static async Task<NoContent> Handle(string id, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    public static async Task<NoContent> Handle(string id, FineTuneDb db, DatasetFiles datasets, CancellationToken cancel)
     {
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
         // The row is locked first: a job that is being created takes a share lock on its datasets.
@@ -30,7 +31,7 @@ public static class DeleteDataset
         db.Datasets.Remove(dataset);
         await db.SaveChangesAsync(cancel);
         await transaction.CommitAsync(cancel);
-        File.Delete(storage.DatasetFile(dataset));
+        await datasets.Delete(dataset, cancel);
         return TypedResults.NoContent();
     }
 }

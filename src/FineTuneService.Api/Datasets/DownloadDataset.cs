@@ -1,4 +1,5 @@
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
 
@@ -8,10 +9,10 @@ public static class DownloadDataset
 {
     /// <summary>Downloads the file as it was uploaded.</summary>
     /// <param name="id">The dataset's id.</param>
-    public static async Task<PhysicalFileHttpResult> Handle(string id, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    public static async Task<PhysicalFileHttpResult> Handle(string id, FineTuneDb db, DatasetFiles datasets, CancellationToken cancel)
     {
         var dataset = await db.FindDataset(id, cancel);
         return TypedResults.PhysicalFile(
-            storage.DatasetFile(dataset), "application/octet-stream", dataset.FileName, dataset.CreatedAt, new EntityTagHeaderValue($"\"{dataset.Sha256}\""), enableRangeProcessing: true);
+            await datasets.Find(dataset, cancel), "application/octet-stream", dataset.FileName, dataset.CreatedAt, new EntityTagHeaderValue($"\"{dataset.Sha256}\""), enableRangeProcessing: true);
     }
 }

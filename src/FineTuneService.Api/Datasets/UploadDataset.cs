@@ -2,6 +2,7 @@ using FineTuneService.Api.Paging;
 using FineTuneService.Api.Projects;
 using FineTuneService.Api.Uploads;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
@@ -12,9 +13,9 @@ public static class UploadDataset
     /// <summary>Uploads a file of rows: csv, tsv or jsonl, by the file's name; UTF-8, with a header row in csv and tsv.</summary>
     /// <remarks>It is published whole or not at all. Columns, first rows and label counts are in the answer.</remarks>
     public static async Task<Created<DatasetView>> Handle(
-        HttpRequest request, FineTuneDb db, StorageSettings storage, IOptions<DatasetSettings> settings, TimeProvider clock, CancellationToken cancel)
+        HttpRequest request, FineTuneDb db, StorageSettings storage, DatasetFiles datasets, IOptions<DatasetSettings> settings, TimeProvider clock, CancellationToken cancel)
     {
-        await using var draft = new DatasetDraft(storage);
+        await using var draft = new DatasetDraft(storage, datasets);
         var upload = await UploadForm.Read(request, draft.Create, await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel), cancel);
         var dataset = await draft.Publish(db.Project!, upload.FileName, upload.Name ?? upload.FileName, upload.Sha256, clock.GetMicrosecondsNow(), cancel);
         await dataset.Keep(db, storage, cancel);
@@ -31,7 +32,7 @@ public static class UploadDataset
         }
         catch
         {
-            File.Delete(storage.DatasetFile(dataset));
+            await datasets.Delete(dataset, CancellationToken.None);
             throw;
         }
     }

@@ -3,6 +3,7 @@ using FineTuneService.Api.Jobs;
 using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training;
 
 namespace FineTuneService.Api.Generations;
@@ -30,14 +31,14 @@ public static class Generate
     /// <param name="id">The job's id.</param>
     /// <param name="checkpoint">A step, <c>best</c> or <c>final</c>. Unless given: the best one, else the newest.</param>
     public static async Task<IResult> Handle(
-        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
+        string id, HttpRequest request, FineTuneDb db, CheckpointFiles files, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
         await db.FindJob(id, cancel);
         var asked = await JsonContract.ReadAsync<GenerateRequest>(request.Body, Catalog.Json, cancel);
         var faults = new FaultList();
         asked.Check(faults);
         faults.ThrowIfAny();
-        var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
+        var folder = await CheckpointFolder.Find(db, files, id, checkpoint, cancel);
         var pieces = models.AskAsync<GenerateReply>("generate", folder.Path, asked, cancel).Where(reply => reply.Piece is not null).Select(reply => reply.Piece!);
         if (EventStream.IsWanted(request))
             return new GenerationStream(folder.Checkpoint.Step, pieces);

@@ -1,4 +1,5 @@
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Hangfire;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -25,17 +26,18 @@ public static class HealthApi
     /// <summary>Answers as long as the process does.</summary>
     public static Ok<HealthReport> Live() => TypedResults.Ok(new HealthReport("ok", new Dictionary<string, string>()));
 
-    /// <summary>Looks at the database, the disk and the workers. Without a worker the service is degraded, not unavailable: jobs can be posted, and wait.</summary>
+    /// <summary>Looks at the database, the disk, the workers and, with a bucket, the artifact store. Without one of the last two the service is degraded, not unavailable: jobs can be posted, and wait.</summary>
     public static async Task<Results<Ok<HealthReport>, JsonHttpResult<HealthReport>>> Ready(
-        FineTuneDb db, StorageSettings storage, JobStorage hangfire, TimeProvider clock, CancellationToken cancel)
+        FineTuneDb db, StorageSettings storage, ArtifactStore artifacts, JobStorage hangfire, TimeProvider clock, CancellationToken cancel)
     {
         var database = await Check(() => db.Database.ExecuteSqlRawAsync("SELECT 1", cancel).WaitAsync(Patience, clock, cancel));
         var free = new DriveInfo(Path.GetFullPath(storage.DataDirectory)).AvailableFreeSpace;
         var disk = free >= LeastFreeBytes ? "ok" : $"only {free >> 20} MB are free";
         var worker = database != "ok" ? "unknown" : await Check(() => Task.Run(() => SeeWorker(hangfire, clock), cancel).WaitAsync(Patience, clock, cancel));
-        var report = new HealthReport(
-            database != "ok" || disk != "ok" ? "unavailable" : worker != "ok" ? "degraded" : "ok",
-            new Dictionary<string, string> { ["database"] = database, ["disk"] = disk, ["worker"] = worker });
+        var checks = new Dictionary<string, string> { ["database"] = database, ["disk"] = disk, ["worker"] = worker };
+        if (!artifacts.IsDisk)
+            checks["artifacts"] = await Check(() => artifacts.Check(cancel).WaitAsync(Patience, clock, cancel));
+        var report = new HealthReport(database != "ok" || disk != "ok" ? "unavailable" : checks.Values.Any(check => check != "ok") ? "degraded" : "ok", checks);
         return report.Status == "unavailable" ? TypedResults.Json(report, statusCode: StatusCodes.Status503ServiceUnavailable) : TypedResults.Ok(report);
     }
 
@@ -52,6 +54,10 @@ public static class HealthApi
         {
             await look();
             return "ok";
+        }
+        catch (ArtifactsAwayException error)
+        {
+            return error.Message;
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {

@@ -3,6 +3,7 @@ using FineTuneService.Api.Jobs;
 using FineTuneService.Api.WarmModels;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -30,11 +31,11 @@ public static class Predict
     /// <param name="id">The job's id.</param>
     /// <param name="checkpoint">A step, <c>best</c> or <c>final</c>. Unless given: the best one, else the newest.</param>
     public static async Task<Ok<PredictAnswer>> Handle(
-        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
+        string id, HttpRequest request, FineTuneDb db, CheckpointFiles files, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
         await db.FindJob(id, cancel);
         var inputs = await ReadInputs(request.Body, cancel);
-        var folder = await CheckpointFolder.Find(db, storage, id, checkpoint, cancel);
+        var folder = await CheckpointFolder.Find(db, files, id, checkpoint, cancel);
         var reply = await models.AskAsync<PredictReply>("predict", folder.Path, new PredictRequest { Inputs = inputs }, cancel).SingleAsync(cancel);
         return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, reply.Predictions ?? throw new InvalidDataException("The predictor gave neither predictions nor faults.")));
     }

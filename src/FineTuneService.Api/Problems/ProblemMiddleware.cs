@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using FineTuneService.Api.OpenAi;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.WebUtilities;
 
 namespace FineTuneService.Api.Problems;
@@ -53,6 +54,8 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
         IOException { HResult: NoSpaceLeft } => (StatusCodes.Status507InsufficientStorage, "The service's disk is full. Delete datasets or checkpoints, or ask its operator.", null),
         DbException { SqlState: NoSuchCharacter } or { InnerException: DbException { SqlState: NoSuchCharacter } } => (StatusCodes.Status400BadRequest, "The request holds a NUL character, which no name and no id has.", null),
         DbException { IsTransient: true } or { InnerException: DbException { IsTransient: true } } => (StatusCodes.Status503ServiceUnavailable, "The database cannot be reached; try again soon.", null),
+        ArtifactsAwayException => (StatusCodes.Status503ServiceUnavailable, "The artifact store cannot be reached; try again soon.", null),
+        ArtifactDamagedException damaged => (StatusCodes.Status502BadGateway, $"{damaged.Message} Tell the service's operator.", null),
         _ => (StatusCodes.Status500InternalServerError, "This is a defect of the service. Its log tells more under the trace id.", null),
     };
 

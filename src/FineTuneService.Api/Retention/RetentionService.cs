@@ -1,6 +1,7 @@
 using System.Data.Common;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 
@@ -17,7 +18,7 @@ public static class RetentionServices
 
 /// <summary>Deletes what has been kept for long enough. Any number of APIs may do so at once: what another has taken is not there.</summary>
 public sealed class RetentionService(
-    IDbContextFactory<FineTuneDb> databases, JobDeletion deletion, StorageSettings storage, IOptions<RetentionSettings> options, TimeProvider clock, ILogger<RetentionService> log)
+    IDbContextFactory<FineTuneDb> databases, JobDeletion deletion, DatasetFiles datasets, IOptions<RetentionSettings> options, TimeProvider clock, ILogger<RetentionService> log)
     : PeriodicService(options.Value.Interval, clock)
 {
     private readonly RetentionSettings _settings = options.Value;
@@ -29,7 +30,7 @@ public sealed class RetentionService(
         {
             await Apply(cancel);
         }
-        catch (Exception error) when (error is IOException || error.GetBaseException() is DbException)
+        catch (Exception error) when (error is IOException or ArtifactsAwayException || error.GetBaseException() is DbException)
         {
             log.LogWarning("What was kept for long enough could not be deleted; it will be tried again: {Error}", error.GetBaseException().Message);
         }
@@ -66,7 +67,7 @@ public sealed class RetentionService(
         foreach (var dataset in unused)
         {
             await db.Datasets.Where(row => row.Id == dataset.Id).ExecuteDeleteAsync(cancel);
-            File.Delete(storage.DatasetFile(dataset));
+            await datasets.Delete(dataset, cancel);
         }
     }
 }
