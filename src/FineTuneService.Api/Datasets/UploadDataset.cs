@@ -18,12 +18,12 @@ public static class UploadDataset
         await using var draft = new DatasetDraft(storage, datasets);
         var upload = await UploadForm.Read(request, draft.Create, await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel), cancel);
         var dataset = await draft.Publish(db.Project!, upload.FileName, upload.Name ?? upload.FileName, upload.Sha256, clock.GetMicrosecondsNow(), cancel);
-        await dataset.Keep(db, storage, cancel);
+        await dataset.Keep(db, datasets, cancel);
         return TypedResults.Created($"/datasets/{dataset.Id}", DatasetView.From(dataset));
     }
 
     /// <summary>Stores a published dataset's row; without it the file goes, too.</summary>
-    internal static async Task Keep(this Dataset dataset, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    internal static async Task Keep(this Dataset dataset, FineTuneDb db, DatasetFiles datasets, CancellationToken cancel)
     {
         db.Datasets.Add(dataset);
         try

@@ -5,6 +5,7 @@ using FineTuneService.Api.Paging;
 using FineTuneService.Api.Projects;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
@@ -31,7 +32,7 @@ public static class CompleteUpload
     /// <summary>Makes a file of an upload's parts. It is published whole or not at all; after a refusal the upload is still there.</summary>
     /// <param name="id">The upload's id.</param>
     public static async Task<JsonHttpResult<OpenAiUpload>> Handle(
-        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, IOptions<DatasetSettings> settings, TimeProvider clock, CancellationToken cancel)
+        string id, HttpRequest request, FineTuneDb db, StorageSettings storage, DatasetFiles datasets, IOptions<DatasetSettings> settings, TimeProvider clock, CancellationToken cancel)
     {
         var upload = await db.FindPendingUpload(id, clock, cancel);
         var asked = await JsonContract.ReadAsync<CompleteUploadRequest>(request.Body, Catalog.Json, cancel);
@@ -39,7 +40,7 @@ public static class CompleteUpload
         await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel);
 
         var folder = new UploadFolder(storage, id);
-        await using var draft = new DatasetDraft(storage);
+        await using var draft = new DatasetDraft(storage, datasets);
         var (sha256, md5) = await Assemble(draft.Create(upload.FileName), asked.PartIds.Select(folder.Open), cancel);
         if (asked.Md5 is { } expected && !expected.Equals(md5, StringComparison.OrdinalIgnoreCase))
             throw new FaultException("/md5", expected, $"The parts have another checksum, {md5}.", "Send the parts again that were broken, or give them in their order.");
@@ -54,7 +55,7 @@ public static class CompleteUpload
         }
         catch
         {
-            File.Delete(storage.DatasetFile(dataset));
+            await datasets.Delete(dataset, CancellationToken.None);
             throw;
         }
         folder.Delete();

@@ -6,6 +6,7 @@ using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.OpenAi;
@@ -16,7 +17,7 @@ namespace FineTuneService.Api.OpenAi;
 public sealed record FoundModelFolder(string Folder, Job? Job, Checkpoint? Checkpoint);
 
 /// <summary>Looks for models by the names that OpenAI's clients give them.</summary>
-public sealed class FindModel(FineTuneDb db, StorageSettings storage, ModelHub hub)
+public sealed class FindModel(FineTuneDb db, StorageSettings storage, CheckpointFiles files, ModelHub hub)
 {
     /// <summary>Base models that are here, by name.</summary>
     public IEnumerable<(string Name, string Folder)> BaseModels() =>
@@ -30,7 +31,7 @@ public sealed class FindModel(FineTuneDb db, StorageSettings storage, ModelHub h
         var job = await FindJob(made, name, cancel);
         try
         {
-            var found = await CheckpointFolder.Find(db, storage, job.Id, made.Step?.ToString(CultureInfo.InvariantCulture), cancel);
+            var found = await CheckpointFolder.Find(db, files, job.Id, made.Step?.ToString(CultureInfo.InvariantCulture), cancel);
             return new(found.Path, job, found.Checkpoint);
         }
         catch (ProblemException missing) when (missing.Status == StatusCodes.Status404NotFound)

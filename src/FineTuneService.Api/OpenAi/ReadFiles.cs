@@ -3,6 +3,7 @@ using FineTuneService.Api.Paging;
 using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 
@@ -47,11 +48,11 @@ public static class ReadFiles
 
     /// <summary>Downloads a file.</summary>
     /// <param name="id">The file's id.</param>
-    public static async Task<IResult> Content(string id, FineTuneDb db, StorageSettings storage, CancellationToken cancel)
+    public static async Task<IResult> Content(string id, FineTuneDb db, DatasetFiles datasets, CancellationToken cancel)
     {
         if (OpenAiIds.IsResults(id))
             return TypedResults.File((await FindResults(db, id, cancel)).Csv, "application/octet-stream", "step_metrics.csv");
-        return await DownloadDataset.Handle((await FindFile(db, id, cancel)).Id, db, storage, cancel);
+        return await DownloadDataset.Handle((await FindFile(db, id, cancel)).Id, db, datasets, cancel);
     }
 
     /// <exception cref="ProblemException">404.</exception>
