@@ -31,7 +31,7 @@ public sealed class WebhooksTests(Api api) : IAsyncLifetime
     public async Task Every_state_of_a_job_is_told_in_order_and_signed()
     {
         var webhook = await Listen();
-        var job = NewJob.From(Project.Default, """{"name": "reviews", "metadata": {"team": "search"}, "dataset": {"train": "ds_0"}}""", "[]", TimeProvider.System.GetUtcNow());
+        var job = NewJob.From(Project.Default, """{"name": "reviews", "base_model": "tiny-bert-en", "task": {"type": "text-classification"}, "metadata": {"team": "search"}, "dataset": {"train": "ds_0"}}""", "[]", TimeProvider.System.GetUtcNow());
         await api.Services.GetRequiredService<JobQueue>().Enqueue(job, Api.Cancel);
         await States.Claim(job.Id, "worker", TimeSpan.FromMinutes(1), Api.Cancel);
         await States.Change(job.Id, 1, JobStatus.Running, null, null, Api.Cancel);
@@ -91,7 +91,7 @@ public sealed class WebhooksTests(Api api) : IAsyncLifetime
         Assert.False(await States.Change(job, 1, JobStatus.Waiting, null, null, Api.Cancel));
         Assert.Null(await api.Services.GetRequiredService<JobRequests>().Resume(job, Api.Cancel));
 
-        var undone = NewJob.From(Project.Default, """{"dataset": {"train": "ds_0"}}""", "[]", TimeProvider.System.GetUtcNow());
+        var undone = NewJob.From(Project.Default, """{"base_model": "tiny-bert-en", "task": {"type": "text-classification"}, "dataset": {"train": "ds_0"}}""", "[]", TimeProvider.System.GetUtcNow());
         using (Transactions.Begin())
             await api.Services.GetRequiredService<JobQueue>().Enqueue(undone, Api.Cancel);
 

@@ -5,7 +5,6 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
-using FineTuneService.Storage;
 using FineTuneService.Storage.Postgres;
 using Npgsql;
 

@@ -77,6 +77,7 @@ public sealed class ArtifactTests : IAsyncLifetime
 
     /// <param name="damages">The newest checkpoint is damaged too, so that the one before it counts.</param>
     [Theory, InlineData(false), InlineData(true)]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
     public async Task A_worker_with_an_empty_disk_takes_a_run_over_where_the_bucket_has_it(bool damages)
     {
         var worker = _house.StartWorker(Machine("first"));
@@ -107,6 +108,7 @@ public sealed class ArtifactTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
     public async Task Training_goes_on_without_the_bucket_and_the_checkpoints_come_later()
     {
         _house.StartWorker(Machine("worker"));
@@ -127,6 +129,7 @@ public sealed class ArtifactTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
     public async Task What_the_bucket_has_changed_is_not_handed_out()
     {
         _house.StartWorker(Machine("worker"));
@@ -146,6 +149,7 @@ public sealed class ArtifactTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
     public async Task Wrong_keys_are_told_at_the_start()
     {
         var worker = _house.StartWorker([.. Machine("worker"), ("Storage__S3__AccessKey", "another")]);

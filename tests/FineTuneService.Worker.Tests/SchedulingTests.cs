@@ -1,5 +1,4 @@
 using FineTuneService.Contracts;
-using FineTuneService.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Worker.Tests;

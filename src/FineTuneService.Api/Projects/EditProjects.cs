@@ -1,5 +1,5 @@
-using FineTuneService.Api.Problems;
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;

@@ -1,6 +1,6 @@
 using FineTuneService.Api.Access;
-using FineTuneService.Api.Problems;
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Problems;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
