@@ -96,7 +96,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
         {
             var now = TimeProvider.System.GetUtcNow();
             db.Uploads.Add(new() { Id = upload, ProjectId = Project.Default, FileName = "a.jsonl", Purpose = "fine-tune", MimeType = "text/jsonl", Bytes = 1, CreatedAt = now, ExpiresAt = now.AddHours(1) });
-            db.Sweeps.Add(new() { Id = sweep, Status = SweepStatus.Running, Spec = "{}", Metric = "eval_loss", GreaterIsBetter = false, MaxConcurrentJobs = 1, CreatedAt = TimeProvider.System.GetUtcNow() });
+            db.Sweeps.Add(new() { Id = sweep, Status = SweepStatus.Running, Spec = """{"spec": {}, "parameters": {}}""", Metric = "eval_loss", GreaterIsBetter = false, MaxConcurrentJobs = 1, CreatedAt = TimeProvider.System.GetUtcNow() });
             return db.SaveChangesAsync(Api.Cancel);
         });
         var other = Client((await Key(await NewProject(), null, [.. Scope.All.Except([Scope.Admin])])).Key);

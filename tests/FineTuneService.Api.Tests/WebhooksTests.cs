@@ -62,6 +62,7 @@ public sealed class WebhooksTests(Api api) : IAsyncLifetime
         await api.InDatabase(db => db.Jobs.Where(row => row.Id == job).ExecuteUpdateAsync(row => row.SetProperty(one => one.BestStep, 5).SetProperty(one => one.BestMetricName, "eval_loss").SetProperty(one => one.BestMetric, double.NaN), Api.Cancel));
         Assert.True(await States.Change(job, 1, JobStatus.Succeeded, null, null, Api.Cancel));
         Assert.Null((await _receiver.Next(message => (string?)message.Json["data"]!["id"] == job)).Json["data"]!["best"]);
+        Assert.Null((await api.Get($"/jobs/{job}"))["best"]);
     }
 
     [Fact]

@@ -80,7 +80,7 @@ public sealed record JobView
             EtaSeconds = job.Status.IsTerminal() ? null : job.EtaSeconds,
         },
         Memory = job.ForecastMemoryBytes is null && job.PeakMemoryBytes is null ? null : new() { ForecastBytes = job.ForecastMemoryBytes, PeakBytes = job.PeakMemoryBytes },
-        Best = job is { BestStep: { } step, BestMetricName: { } name, BestMetric: { } value } ? new(name, value, step) : null,
+        Best = job is { BestStep: { } step, BestMetricName: { } name, BestMetric: { } value } && double.IsFinite(value) ? new(name, value, step) : null, // JSON has no word for others.
         CreatedAt = job.CreatedAt,
         StartedAt = job.StartedAt,
         FinishedAt = job.FinishedAt,
