@@ -100,7 +100,11 @@ public sealed class FaultsTests : IAsyncDisposable
             }
         }
 
-        await Until(async () => await Open() == 0);
+        await Until(async () =>
+        {
+            _house.Revive();
+            return await Open() == 0;
+        });
         TestContext.Current.TestOutputHelper!.WriteLine($"{accepted.Count} jobs; killed: {string.Join(", ", killed.Select(pair => $"{pair.Value} × {pair.Key}"))}");
         Assert.Equal(accepted.Count, await _house.Query<long>("SELECT count(*) FROM finetune.jobs"));
         foreach (var id in accepted)

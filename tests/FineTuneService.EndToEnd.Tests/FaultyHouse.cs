@@ -118,6 +118,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
             }
             catch (NpgsqlException error) when (error.IsTransient || error.InnerException is IOException)
             {
+                Revive();
                 NpgsqlConnection.ClearAllPools(); // Its connections died with the server.
                 await Task.Delay(100, Cancel);
             }
@@ -144,8 +145,19 @@ internal sealed class FaultyHouse : IAsyncDisposable
             {
                 // The API is away, or has gone in the middle of the answer.
             }
+            Revive();
             await Task.Delay(200, Cancel);
         }
+    }
+
+    /// <summary>What systemd or Kubernetes does: a host that found no database when it started has ended, and is started again.</summary>
+    public void Revive()
+    {
+        if (Api.HasExited)
+            KillApi();
+        for (var worker = 0; worker < Workers.Count; worker++)
+            if (Workers[worker].HasExited)
+                KillWorker(worker);
     }
 
     private void StartApi() => Api = Start("Api", $"http://127.0.0.1:{_port}");
