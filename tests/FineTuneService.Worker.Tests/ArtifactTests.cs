@@ -40,6 +40,7 @@ public sealed class ArtifactTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
     public async Task Datasets_and_checkpoints_go_by_the_bucket_and_leave_nothing_there()
     {
         _house.StartWorker(Machine("worker"));
