@@ -26,6 +26,19 @@ public sealed class IdempotencyTests(Api api)
     }
 
     [Fact]
+    public async Task So_it_is_on_the_compatible_surface()
+    {
+        var dataset = (string)(await api.Upload("rows.csv", Rows))["id"]!;
+        var body = $$"""{"model": "tiny-bert-en", "training_file": "{{dataset.Replace("ds_", "file-")}}", "suffix": "{{_key}}"}""";
+
+        var (first, again) = (await Post("/v1/fine_tuning/jobs", body), await Post("/v1/fine_tuning/jobs", body));
+
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK), (first.Status, again.Status));
+        Assert.Equal((first.Text, true), (again.Text, again.Replayed));
+        Assert.Equal(1, await api.InDatabase(db => db.Jobs.CountAsync(job => job.Name == _key, Api.Cancel)));
+    }
+
+    [Fact]
     public async Task Of_many_at_once_one_is_done()
     {
         var body = await Spec();

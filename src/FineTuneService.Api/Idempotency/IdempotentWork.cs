@@ -26,17 +26,19 @@ internal sealed class IdempotentWork(IDbContextFactory<FineTuneDb> databases, st
     /// <summary>Whether the answer is stored.</summary>
     public bool IsKept { get; private set; }
 
-    public static IdempotentWork? Of(HttpContext context) => context.Features.Get<IdempotentWork>();
-
     public void TellThatItLives() => _alive = Live();
 
-    /// <summary>Stores the answer of a route that makes something.</summary>
+    public static Task KeepCreated<T>(HttpContext context, FineTuneDb db, string location, T view, CancellationToken cancel) =>
+        Keep(context, db, StatusCodes.Status201Created, location, view, Catalog.Json, cancel);
+
+    /// <summary>Stores the answer of a route that makes something; of a request without a key, nothing.</summary>
     /// <param name="db">With the transaction that makes it, or none.</param>
+    /// <param name="json">How the route writes its answer.</param>
     /// <exception cref="InvalidOperationException">When another has taken over, so that the transaction must not be completed.</exception>
-    public static async Task KeepCreated<T>(HttpContext context, FineTuneDb db, string location, T view, CancellationToken cancel)
+    public static async Task Keep<T>(HttpContext context, FineTuneDb db, int status, string? location, T view, JsonSerializerOptions json, CancellationToken cancel)
     {
-        if (Of(context) is { } work)
-            await work.Keep(db, StatusCodes.Status201Created, "application/json; charset=utf-8", location, JsonSerializer.SerializeToUtf8Bytes(view, Catalog.Json), cancel);
+        if (context.Features.Get<IdempotentWork>() is { } work)
+            await work.Keep(db, status, "application/json; charset=utf-8", location, JsonSerializer.SerializeToUtf8Bytes(view, json), cancel);
     }
 
     public async Task Keep(FineTuneDb db, int status, string? contentType, string? location, byte[] body, CancellationToken cancel)

@@ -12,14 +12,14 @@ public static class CloneJob
     /// <summary>Posts a job's specification again, changed by the body: a JSON Merge Patch (RFC 7396), where null takes a field away. An empty object changes nothing.</summary>
     /// <remarks>For example <c>{"training": {"learning_rate": 1e-5}}</c>. The new job is judged as by <c>POST /jobs</c>, and has nothing to do with the old one.</remarks>
     /// <param name="id">The job's id.</param>
-    public static async Task<Created<JobView>> Handle(string id, HttpContext context, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Created<JobView>> Handle(string id, HttpContext context, FineTuneDb db, ResolveJob resolve, PostJob post, CancellationToken cancel)
     {
         var job = await db.FindJob(id, cancel);
         var patch = await JsonContract.ParseAsync(context.Request.Body, cancel);
         if (patch.ValueKind != JsonValueKind.Object)
             throw new FaultException("", patch.ValueKind.ToString(), "The change is not a JSON object.", "Give {} to change nothing.");
         var spec = Merge(JsonNode.Parse(job.Spec), JsonNode.Parse(patch.GetRawText()));
-        return await CreateJob.Post(JsonSerializer.SerializeToElement(spec), context, db, resolve, queue, clock, cancel);
+        return await CreateJob.Post(JsonSerializer.SerializeToElement(spec), context, db, resolve, post, cancel);
     }
 
     /// <summary>RFC 7396, section 2.</summary>

@@ -1,7 +1,5 @@
 using System.Text.Json;
 using FineTuneService.Api.Idempotency;
-using FineTuneService.Api.Paging;
-using FineTuneService.Api.Projects;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -12,25 +10,22 @@ namespace FineTuneService.Api.Jobs;
 public static class CreateJob
 {
     /// <summary>Posts a job. The whole specification is judged at once; what was left open is decided, and echoed with reasons.</summary>
-    public static async Task<Created<JobView>> Handle(HttpContext context, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel) =>
-        await Post(await JsonContract.ParseAsync(context.Request.Body, cancel), context, db, resolve, queue, clock, cancel);
+    public static async Task<Created<JobView>> Handle(HttpContext context, FineTuneDb db, ResolveJob resolve, PostJob post, CancellationToken cancel) =>
+        await Post(await JsonContract.ParseAsync(context.Request.Body, cancel), context, db, resolve, post, cancel);
 
-    internal static async Task<Created<JobView>> Post(JsonElement json, HttpContext context, FineTuneDb db, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    internal static async Task<Created<JobView>> Post(JsonElement json, HttpContext context, FineTuneDb db, ResolveJob resolve, PostJob post, CancellationToken cancel)
     {
         var faults = new FaultList();
         if (JobSpecReader.Read(json, faults) is not { } spec)
             throw new FaultException([.. faults.All]);
         var draft = await resolve.FindModels(spec, faults, cancel);
-        using var transaction = Transactions.Begin();
-        await Quotas.CheckJobs(db, clock, cancel);
-        var resolved = await resolve.Resolve(draft, faults, cancel);
-        faults.ThrowIfAny();
+        return await post.Store(draft, faults, resolved => resolved, client: null, Answer, cancel);
 
-        var job = NewJob.From(db.Project!, JsonSerializer.Serialize(resolved.Spec, Catalog.Json), JsonSerializer.Serialize(resolved.Resolutions, Catalog.Json), clock.GetMicrosecondsNow());
-        await queue.Enqueue(job, cancel);
-        var (location, view) = ($"/jobs/{job.Id}", JobView.From(job));
-        await IdempotentWork.KeepCreated(context, db, location, view, cancel);
-        transaction.Complete();
-        return TypedResults.Created(location, view);
+        async Task<Created<JobView>> Answer(Job job)
+        {
+            var (location, view) = ($"/jobs/{job.Id}", JobView.From(job));
+            await IdempotentWork.KeepCreated(context, db, location, view, cancel);
+            return TypedResults.Created(location, view);
+        }
     }
 }

@@ -7,7 +7,7 @@ namespace FineTuneService.Api.Jobs;
 public static class JobsApi
 {
     public static IServiceCollection AddJobs(this IServiceCollection services) =>
-        services.AddSingleton<EventSignals>().AddHostedService(provider => provider.GetRequiredService<EventSignals>()).AddScoped<ResolveJob>();
+        services.AddSingleton<EventSignals>().AddHostedService(provider => provider.GetRequiredService<EventSignals>()).AddScoped<ResolveJob>().AddScoped<PostJob>();
 
     public static void MapJobs(this IEndpointRouteBuilder routes)
     {

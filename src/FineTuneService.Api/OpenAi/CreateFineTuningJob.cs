@@ -1,9 +1,8 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using FineTuneService.Api.Datasets;
+using FineTuneService.Api.Idempotency;
 using FineTuneService.Api.Jobs;
-using FineTuneService.Api.Paging;
-using FineTuneService.Api.Projects;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -32,10 +31,9 @@ public static class CreateFineTuningJob
     /// <c>per_device_train_batch_size</c>; <c>learning_rate_multiplier</c> multiplies the rate that <c>"learning_rate": "auto"</c> would choose: 2e-4 for adapters.
     /// What was <c>auto</c> is answered with what was chosen.
     /// </remarks>
-    public static async Task<JsonHttpResult<FineTuningJob>> Handle(
-        HttpRequest request, FineTuneDb db, FindModel models, ResolveJob resolve, JobQueue queue, TimeProvider clock, CancellationToken cancel)
+    public static async Task<JsonHttpResult<FineTuningJob>> Handle(HttpContext context, FineTuneDb db, FindModel models, ResolveJob resolve, PostJob post, TimeProvider clock, CancellationToken cancel)
     {
-        var asked = await JsonContract.ReadAsync<CreateFineTuningJobRequest>(request.Body, Catalog.Json, cancel);
+        var asked = await JsonContract.ReadAsync<CreateFineTuningJobRequest>(context.Request.Body, Catalog.Json, cancel);
         var faults = new FaultList();
         asked.Check(faults);
         var train = await FindFile(asked.TrainingFile, "/training_file", db, faults, cancel);
@@ -44,24 +42,17 @@ public static class CreateFineTuningJob
         faults.ThrowIfAny();
 
         var options = Hyperparameters(asked);
+        var multiplier = options.LearningRateMultiplier.Value;
         var draft = await resolve.FindModels(Spec(asked, options, baseModel, train!, validation), faults, cancel);
-        var job = await Post(draft, new(asked.Model, asked.Suffix, options.LearningRateMultiplier.Value ?? 1), options.LearningRateMultiplier.Value, db, resolve, queue, faults, clock, cancel);
-        return OpenAiJson.Answer((await ReadFineTuningJobs.View(db, [job], clock, cancel))[0]);
-    }
+        var client = JsonSerializer.Serialize(new FineTuningClient(asked.Model, asked.Suffix, multiplier ?? 1), Catalog.Json);
+        return await post.Store(draft, faults, resolved => Multiplied(resolved, multiplier), client, Answer, cancel);
 
-    private static async Task<Job> Post(
-        JobDraft draft, FineTuningClient client, double? multiplier, FineTuneDb db, ResolveJob resolve, JobQueue queue, FaultList faults, TimeProvider clock, CancellationToken cancel)
-    {
-        using var transaction = Transactions.Begin();
-        await Quotas.CheckJobs(db, clock, cancel);
-        var resolved = await resolve.Resolve(draft, faults, cancel);
-        faults.ThrowIfAny();
-        var (spec, resolutions) = Multiplied(resolved, multiplier);
-        var job = NewJob.From(
-            db.Project!, JsonSerializer.Serialize(spec, Catalog.Json), JsonSerializer.Serialize(resolutions, Catalog.Json), clock.GetMicrosecondsNow(), client: JsonSerializer.Serialize(client, Catalog.Json));
-        await queue.Enqueue(job, cancel);
-        transaction.Complete();
-        return job;
+        async Task<JsonHttpResult<FineTuningJob>> Answer(Job job)
+        {
+            var view = (await ReadFineTuningJobs.View(db, [job], clock, cancel))[0];
+            await IdempotentWork.Keep(context, db, StatusCodes.Status200OK, location: null, view, OpenAiJson.Options, cancel);
+            return OpenAiJson.Answer(view);
+        }
     }
 
     private static HyperparametersRequest Hyperparameters(CreateFineTuningJobRequest asked) =>
