@@ -30,15 +30,26 @@ public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, Storage
     }
 
     /// <summary>Removes the weights of an ended job and keeps what is known of it.</summary>
-    public async Task DeleteCheckpoints(string jobId, CancellationToken cancel)
+    /// <param name="step">Of this checkpoint alone; null: of all.</param>
+    public async Task DeleteCheckpoints(string jobId, int? step, CancellationToken cancel)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         var now = clock.GetUtcNow();
-        await db.Checkpoints.Where(row => row.JobId == jobId && row.DeletedAt == null)
+        await db.Checkpoints.Where(row => row.JobId == jobId && row.DeletedAt == null && (step == null || row.Step == step))
             .ExecuteUpdateAsync(row => row.SetProperty(checkpoint => checkpoint.DeletedAt, now).SetProperty(checkpoint => checkpoint.Best, false).SetProperty(checkpoint => checkpoint.Final, false), cancel);
-        RemoveFolder(storage.Run(jobId).Checkpoints);
-        RemoveFolder(files.Run(jobId).Checkpoints);
-        RemoveFolder(files.Run(jobId).Merged);
+        var (run, cached) = (storage.Run(jobId), files.Run(jobId));
+        if (step is { } one)
+        {
+            var name = Path.GetFileName(run.Checkpoint(one));
+            RemoveFolder(run.Checkpoint(one));
+            foreach (var folder in new[] { cached.Checkpoints, cached.Merged }.Where(Directory.Exists).SelectMany(parent => Directory.EnumerateDirectories(parent, $"{name}-*")).ToList())
+                RemoveFolder(folder);
+            await RemoveStored($"runs/{jobId}/checkpoints/{name}/", cancel);
+            return;
+        }
+        RemoveFolder(run.Checkpoints);
+        RemoveFolder(cached.Checkpoints);
+        RemoveFolder(cached.Merged);
         await RemoveStored($"runs/{jobId}/checkpoints/", cancel);
     }
 

@@ -10,7 +10,7 @@ public static class DeleteModel
 {
     /// <summary>Deletes what a job has made: all its checkpoints, or the one that is named. The job itself stays.</summary>
     /// <param name="model">The model's name.</param>
-    public static async Task<JsonHttpResult<OpenAiDeleted>> Handle(string model, FineTuneDb db, FindModel models, StorageSettings storage, TimeProvider clock, CancellationToken cancel)
+    public static async Task<JsonHttpResult<OpenAiDeleted>> Handle(string model, FineTuneDb db, FindModel models, JobDeletion deletion, CancellationToken cancel)
     {
         var name = ReadModels.NameIn(model);
         var found = await models.Find(name, cancel);
@@ -20,13 +20,7 @@ public static class DeleteModel
             throw ProblemException.Conflict("The job goes on from its checkpoints. Cancel it first, or wait for its end.");
         await CheckUnused(db, job.Id, cancel);
 
-        int? step = ModelName.Parse(name)!.Step is null ? null : named.Step;
-        var now = clock.GetUtcNow();
-        var rows = db.Checkpoints.Where(row => row.JobId == job.Id && row.DeletedAt == null && (step == null || row.Step == step));
-        var folders = await rows.Select(row => row.Path).ToListAsync(cancel);
-        await rows.ExecuteUpdateAsync(row => row.SetProperty(one => one.DeletedAt, now), cancel);
-        foreach (var folder in folders.Select(path => Path.Combine(storage.Run(job.Id).Path, path)).Where(Directory.Exists))
-            Directory.Delete(folder, recursive: true);
+        await deletion.DeleteCheckpoints(job.Id, ModelName.Parse(name)!.Step is null ? null : named.Step, cancel);
         return OpenAiJson.Answer(new OpenAiDeleted(name, "model"));
     }
 

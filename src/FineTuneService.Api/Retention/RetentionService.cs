@@ -1,4 +1,5 @@
 using System.Data.Common;
+using FineTuneService.Api.Datasets;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Artifacts;
@@ -40,14 +41,14 @@ public sealed class RetentionService(
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         var now = _clock.GetUtcNow();
-        var ended = db.Jobs.AsNoTracking().Where(job => job.Status == JobStatus.Succeeded || job.Status == JobStatus.Failed || job.Status == JobStatus.Cancelled);
+        var ended = db.Jobs.AsNoTracking().Where(job => JobTransitions.Ended.Contains(job.Status));
         if (now - _settings.Jobs is { } jobsBefore)
             foreach (var id in await ended.Where(job => job.FinishedAt < jobsBefore).Select(job => job.Id).ToListAsync(cancel))
                 if (await deletion.Delete(id, cancel))
                     log.LogInformation("Job {JobId} was kept for long enough, and is deleted", id);
         if (now - _settings.Checkpoints is { } checkpointsBefore)
             foreach (var id in await ended.Where(job => job.FinishedAt < checkpointsBefore && db.Checkpoints.Any(row => row.JobId == job.Id && row.DeletedAt == null)).Select(job => job.Id).ToListAsync(cancel))
-                await deletion.DeleteCheckpoints(id, cancel);
+                await deletion.DeleteCheckpoints(id, step: null, cancel);
         if (now - _settings.Datasets is { } datasetsBefore)
             await DeleteDatasets(db, datasetsBefore, cancel);
         var keysBefore = now - _settings.IdempotencyKeys;
@@ -63,11 +64,8 @@ public sealed class RetentionService(
             SELECT * FROM finetune.datasets AS dataset WHERE created_at < {before}
                 AND NOT EXISTS (SELECT FROM finetune.jobs WHERE dataset.id IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test'))
                 AND NOT EXISTS (SELECT FROM finetune.sweep_trials WHERE job_id IS NULL AND dataset.id IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test'))
-            """).ToListAsync(cancel);
-        foreach (var dataset in unused)
-        {
-            await db.Datasets.Where(row => row.Id == dataset.Id).ExecuteDeleteAsync(cancel);
-            await datasets.Delete(dataset, cancel);
-        }
+            """).AsNoTracking().Select(dataset => dataset.Id).ToListAsync(cancel);
+        foreach (var id in unused) // Until now: one may have been deleted or be used meanwhile.
+            await DeleteDataset.TryDelete(id, db, datasets, cancel);
     }
 }
