@@ -47,8 +47,11 @@ public static class JobTransitions
         [JobStatus.Cancelled] = [JobStatus.Queued],
     };
 
+    /// <summary>The states that <see cref="IsTerminal"/> tells, for queries.</summary>
+    public static IReadOnlyList<JobStatus> Ended { get; } = [JobStatus.Succeeded, JobStatus.Failed, JobStatus.Cancelled];
+
     public static bool CanBecome(this JobStatus from, JobStatus to) => Moves[from].Contains(to);
 
     /// <summary>It has ended; a failed or cancelled one may be retried by hand.</summary>
-    public static bool IsTerminal(this JobStatus status) => status is JobStatus.Succeeded or JobStatus.Failed or JobStatus.Cancelled;
+    public static bool IsTerminal(this JobStatus status) => Ended.Contains(status);
 }

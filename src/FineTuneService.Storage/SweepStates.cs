@@ -6,8 +6,6 @@ namespace FineTuneService.Storage;
 /// <summary>What is asked of whole sweeps.</summary>
 public sealed class SweepStates(IDbContextFactory<FineTuneDb> databases, SweepProgress progress, JobRequests jobs, TimeProvider clock)
 {
-    private static readonly JobStatus[] Ended = [.. Enum.GetValues<JobStatus>().Where(status => status.IsTerminal())];
-
     /// <summary>Asks for a sweep's end: nothing more is queued, what waits ends at once, and what runs when its worker hears of it. Asking twice does no harm.</summary>
     /// <returns>The sweep as it is now; null when there is none, or it had ended before.</returns>
     public async Task<Sweep?> RequestCancel(string sweepId, CancellationToken cancel)
@@ -16,7 +14,7 @@ public sealed class SweepStates(IDbContextFactory<FineTuneDb> databases, SweepPr
             return null;
         // If we die from here on: the mark stays, and a worker asks again.
         await using var db = await databases.CreateDbContextAsync(cancel);
-        foreach (var job in await db.Jobs.Where(job => job.SweepId == sweepId && !Ended.Contains(job.Status)).Select(job => job.Id).ToListAsync(cancel))
+        foreach (var job in await db.Jobs.Where(job => job.SweepId == sweepId && !JobTransitions.Ended.Contains(job.Status)).Select(job => job.Id).ToListAsync(cancel))
             await jobs.Cancel(job, cancel);
         await progress.Advance(sweepId, cancel);
         return await db.Sweeps.AsNoTracking().SingleOrDefaultAsync(sweep => sweep.Id == sweepId, cancel);

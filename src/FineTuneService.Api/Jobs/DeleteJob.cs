@@ -27,7 +27,7 @@ public static class DeleteJob
         var name = $"job:{id}";
         return await db.Jobs
             .FromSql($"SELECT * FROM finetune.jobs WHERE {id} = ANY (depends_on) OR split_part(spec->>'base_model', '@', 1) = {name} OR split_part(spec->'method'->>'adapter', '@', 1) = {name}")
-            .Where(job => job.Status != JobStatus.Succeeded && job.Status != JobStatus.Failed && job.Status != JobStatus.Cancelled)
+            .Where(job => !JobTransitions.Ended.Contains(job.Status))
             .OrderBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(cancel);
     }
 }

@@ -60,7 +60,7 @@ internal static partial class QuickstartCommand
         }
 
         await Summarise(client, id, data, cancel);
-        Say($"your key           $(cat {key})");
+        Say($"your key           {key}");
         Say($"Swagger UI         {new Uri(url, "swagger")}");
         Say($"queue              {new Uri(url, "hangfire")}");
         Say($"this job           {new Uri(url, $"jobs/{id}")}");

@@ -27,7 +27,7 @@ internal sealed class CacheSweep(StorageSettings storage, IDbContextFactory<Fine
     internal async Task Apply(CancellationToken cancel)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
-        var unended = await db.Jobs.AsNoTracking().Where(job => job.Status != JobStatus.Succeeded && job.Status != JobStatus.Failed && job.Status != JobStatus.Cancelled)
+        var unended = await db.Jobs.AsNoTracking().Where(job => !JobTransitions.Ended.Contains(job.Status))
             .Select(job => new { job.Id, job.Spec }).ToListAsync(cancel);
         var needed = string.Join('\n', unended.Select(job => job.Id + job.Spec)); // Ids are too long to be found by chance.
         bool IsDue(FileSystemInfo found, string id) => _clock.GetUtcNow() - found.LastWriteTimeUtc > Unused && !needed.Contains(id, StringComparison.Ordinal);
