@@ -231,7 +231,8 @@ public sealed class JsonContract(JsonSerializerOptions options, FaultList faults
             return json.ValueKind == JsonValueKind.String ? ReadText(json, pointer, limits) : Wrong(json, "a string", pointer, limits);
         if (type == typeof(DateTimeOffset))
             return json.ValueKind != JsonValueKind.String ? Wrong(json, "a time", pointer, limits)
-                : json.TryGetDateTimeOffset(out _) ? JsonValue.Create(json.GetString())
+                : Text(json, pointer) is not { } time ? null
+                : json.TryGetDateTimeOffset(out _) ? JsonValue.Create(time)
                 : Fault<JsonNode>(pointer, json, "This is no time.", "Give one as in RFC 3339, such as 2026-01-31T12:00:00Z.");
         if (type == typeof(bool))
             return json.ValueKind is JsonValueKind.True or JsonValueKind.False ? JsonValue.Create(json.GetBoolean()) : Wrong(json, "true or false", pointer, limits);

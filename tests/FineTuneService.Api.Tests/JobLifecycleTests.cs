@@ -115,6 +115,7 @@ public sealed class JobLifecycleTests(Api api)
         Assert.Equal(new DateTimeOffset(2099, 1, 31, 11, 0, 0, TimeSpan.Zero), (DateTimeOffset)(await api.Get($"/jobs/{id}"))["deadline"]!);
         await Send(HttpMethod.Patch, $"/jobs/{id}", null, """{"deadline": "2098-01-01T00:00:00Z"}""", HttpStatusCode.OK);
         Assert.Equal(["/deadline"], Api.Pointers(await Send(HttpMethod.Patch, $"/jobs/{id}", null, """{"deadline": "tomorrow"}""", HttpStatusCode.UnprocessableEntity)));
+        Assert.Equal(["/deadline"], Api.Pointers(await Send(HttpMethod.Patch, $"/jobs/{id}", null, """{"deadline": "\ud800"}""", HttpStatusCode.UnprocessableEntity)));
     }
 
     [Fact]
