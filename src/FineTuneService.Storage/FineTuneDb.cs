@@ -30,7 +30,7 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     public DbSet<Sweep> Sweeps => Set<Sweep>();
     public DbSet<SweepTrial> SweepTrials => Set<SweepTrial>();
 
-    /// <summary>Brings the schema up to date; hosts that start at the same time wait for each other.</summary>
+    /// <summary>Brings the schema up to date; hosts that start at the same time wait for each other, and for a server that is only just starting.</summary>
     public static async Task Migrate(string connectionString, CancellationToken cancel = default)
     {
         // With a schema, or a role of the schema's name finds another history table once the schema exists: "$user" leads its search path.
@@ -38,7 +38,18 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
             .UseNpgsql(connectionString, npgsql => npgsql.MigrationsHistoryTable("__EFMigrationsHistory", Schema)).UseSnakeCaseNamingConvention().Options);
         // EF's own lock is on the history table, within each migration's transaction: on an empty database there is nothing to lock yet, and between two migrations it is let go.
         await using var alone = new NpgsqlConnection(connectionString);
-        await alone.OpenAsync(cancel);
+        for (var tries = 30; ; tries--)
+        {
+            try
+            {
+                await alone.OpenAsync(cancel);
+                break;
+            }
+            catch (NpgsqlException error) when (error.IsTransient && tries > 1)
+            {
+                await Task.Delay(TimeSpan.FromSeconds(1), cancel);
+            }
+        }
         await using (var wait = new NpgsqlCommand($"SELECT pg_advisory_lock({MigrationLock})", alone) { CommandTimeout = 0 })
             await wait.ExecuteNonQueryAsync(cancel);
         await db.Database.MigrateAsync(cancel);

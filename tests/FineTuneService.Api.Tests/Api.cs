@@ -96,6 +96,16 @@ public sealed class Api : IAsyncLifetime
         return await act(db);
     }
 
+    /// <summary>An admin's client in a project that no other test sees.</summary>
+    public async Task<HttpClient> NewProject()
+    {
+        var project = await Post("/projects", """{"name": "of one test"}""", HttpStatusCode.Created);
+        var client = _configured!.CreateClient();
+        client.DefaultRequestHeaders.Authorization = Http.DefaultRequestHeaders.Authorization;
+        client.DefaultRequestHeaders.Add("FineTune-Project", (string)project["id"]!);
+        return client;
+    }
+
     public async Task<JsonObject> Get(string path, HttpStatusCode expected = HttpStatusCode.OK) => await Read(await Http.GetAsync(path, Cancel), expected);
 
     public async Task<JsonObject> Post(string path, string json, HttpStatusCode expected) =>

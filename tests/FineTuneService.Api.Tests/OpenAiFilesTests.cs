@@ -61,14 +61,17 @@ public sealed class OpenAiFilesTests(Api api)
     [Fact]
     public async Task Pages_go_by_the_last_id_in_both_directions()
     {
+        using var http = await api.NewProject(); // Other tests upload meanwhile.
         var ids = new List<string>();
         for (var i = 0; i < 3; i++)
-            ids.Add((string)(await Upload($"page-{i}.jsonl"))["id"]!);
+            ids.Add((string)(await Api.Read(await http.PostAsync("/v1/files", Form($"page-{i}.jsonl", Rows), Api.Cancel), HttpStatusCode.OK))["id"]!);
 
-        var first = await api.Get("/v1/files?purpose=fine-tune&limit=2");
-        var second = await api.Get($"/v1/files?purpose=fine-tune&limit=1&after={first["last_id"]}");
-        var last = await api.Get($"/v1/files?purpose=fine-tune&order=asc&after={ids[1]}");
-        var none = await api.Get("/v1/files?purpose=batch");
+        var first = await Get("?purpose=fine-tune&limit=2");
+        var second = await Get($"?purpose=fine-tune&limit=1&after={first["last_id"]}");
+        var last = await Get($"?purpose=fine-tune&order=asc&after={ids[1]}");
+        var none = await Get("?purpose=batch");
+
+        async Task<JsonObject> Get(string query) => await Api.Read(await http.GetAsync($"/v1/files{query}", Api.Cancel), HttpStatusCode.OK);
 
         Assert.Equal(("list", ids[2], ids[1], true), ((string?)first["object"], (string?)first["first_id"], (string?)first["last_id"], (bool)first["has_more"]!));
         Assert.Equal(ids[0], (string?)second["data"]![0]!["id"]);
