@@ -91,6 +91,7 @@ public sealed class OpenAiCompletionsTests(Api api)
     [InlineData(""" "n": 2, """, "n")]
     [InlineData(""" "logprobs": true, """, "logprobs")]
     [InlineData(""" "response_format": {"type": "json_object"}, """, "response_format")]
+    [InlineData(""" "response_format": {"type": 1}, """, "response_format")]
     [InlineData(""" "frequency_penalty": 1, """, "frequency_penalty")]
     [InlineData(""" "tool_choice": "required", """, "tool_choice")]
     [InlineData(""" "stop": ["1", "2", "3", "4", "5"], """, "stop")]

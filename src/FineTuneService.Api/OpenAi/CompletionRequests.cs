@@ -127,7 +127,7 @@ public sealed record ChatCompletionRequest : SamplingRequest
         CheckSampling(faults);
         faults.Require(Logprobs != true, "/logprobs", true, "Probabilities are not told here.", "Leave it out.");
         faults.Require(isSilent || ToolChoice is null || ToolChoice is { ValueKind: JsonValueKind.String } named && named.ValueEquals("auto"), "/tool_choice", ToolChoice, "A call cannot be forced here.", "Give auto or none, or leave it out.");
-        faults.Require(ResponseFormat is null || ResponseFormat.Value.ValueKind == JsonValueKind.Object && ResponseFormat.Value.TryGetProperty("type", out var type) && type.ValueEquals("text"), "/response_format", ResponseFormat, "Answers are plain text here.", """Give {"type": "text"}, or leave it out.""");
+        faults.Require(ResponseFormat is null || ResponseFormat.Value.ValueKind == JsonValueKind.Object && ResponseFormat.Value.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("text"), "/response_format", ResponseFormat, "Answers are plain text here.", """Give {"type": "text"}, or leave it out.""");
         var asked = new GenerateRequest { Messages = [.. Messages.Select(ToolCall.WithPlainArguments)], Tools = isSilent || Tools is { Count: 0 } ? null : Tools, Generation = Generation(MaxCompletionTokens ?? MaxTokens) };
         asked.Check(faults);
         faults.ThrowIfAny();

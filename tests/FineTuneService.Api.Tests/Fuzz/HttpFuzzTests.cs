@@ -14,7 +14,7 @@ namespace FineTuneService.Api.Tests.Fuzz;
 /// <summary>Whatever a request holds, the answer is a status below 500 with a problem that tells why, and it comes soon. In a project of its own, so that nobody else meets the jobs that are made by the way.</summary>
 public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
 {
-    private const int Short = 50, Long = 2_600, AtOnce = 4;
+    private const int Short = 50, Long = 1_750, AtOnce = 4;
     private static readonly string[] Words =
         ["tiny-bert-en", "job:x", "../x", "text-classification", "causal-lm", "sft", "lora", "auto", "training", "method", "dataset", "validation_split", "epoch", "values", "/training/learning_rate", "https://[::1]/", "jobs:read", "metadata", "scheduling", "depends_on"];
 
@@ -26,7 +26,7 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
     private readonly HttpClient _http = new(new SocketsHttpHandler()) { BaseAddress = api.Http.BaseAddress, Timeout = TimeSpan.FromMinutes(1) };
     private string _project = null!, _dataset = null!;
 
-    public static TheoryData<string> Kinds => ["/jobs", "/jobs/estimate", "/sweeps", "/datasets", "/datasets/uploads", "/base-models", "/v1/chat/completions", "queries"];
+    public static TheoryData<string> Kinds => ["/jobs", "/jobs/estimate", "/sweeps", "/datasets", "/datasets/uploads", "/base-models", "/webhooks", "/v1/files", "/v1/fine_tuning/jobs", "/v1/chat/completions", "/v1/completions", "queries"];
 
     public async ValueTask InitializeAsync()
     {
@@ -84,7 +84,7 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
             var input = mutator.OneOf(corpus);
             input = kind == "queries" ? Encoding.ASCII.GetBytes(Value().Replace(Encoding.ASCII.GetString(input), _ => "=" + Uri.EscapeDataString(mutator.OneOf(Values))))
                 : IsForm(kind) ? mutator.SpoilBytes(input, ["--b", "--b--", "\r\n\r\n", "filename=\"", "filename*=UTF-8''%00", "name=\"name\""])
-                : mutator.SpoilJson(input, kind == "/v1/chat/completions" ? ChatWords : Words);
+                : mutator.SpoilJson(input, kind.EndsWith("completions", StringComparison.Ordinal) ? ChatWords : Words);
             var clock = Stopwatch.StartNew();
             var (isTaken, problem) = await Ask(kind, input, cancel);
             tally.Count(seed, input, clock.Elapsed, isTaken, problem);
@@ -101,6 +101,10 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
         "/sweeps" => [Encoding.UTF8.GetBytes($$"""{"name": "s", "spec": {"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{_dataset}}", "validation_split": 0.5}, "method": {"type": "lora", "r": 4} }, "parameters": {"/training/learning_rate": {"min": 1e-5, "max": 1e-3, "distribution": "log_uniform"}, "/method/r": {"values": [4, 8]} }, "strategy": {"type": "random", "trials": 2, "seed": 1}, "metric": "loss", "direction": "minimize", "max_concurrent_jobs": 1}""")],
         // Of a model that is not there: nothing is to be loaded.
         "/v1/chat/completions" => ["""{"model": "nobody", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Bonn\"}"} }]}, {"role": "tool", "tool_call_id": "1", "content": "Rain."}], "tools": [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"} } }], "tool_choice": "auto", "temperature": 0.5, "stop": ["x"], "stream": true, "stream_options": {"include_usage": true}, "response_format": {"type": "text"} }"""u8.ToArray()],
+        "/v1/completions" => ["""{"model": "nobody", "prompt": ["a", "b"], "max_tokens": 5, "temperature": 1.2, "top_p": 0.9, "n": 1, "stop": "x", "seed": 3, "stream": true, "echo": false, "logit_bias": {} }"""u8.ToArray()],
+        "/v1/fine_tuning/jobs" => [Encoding.UTF8.GetBytes($$"""{"model": "tiny-llama", "training_file": "{{_dataset.Replace("ds_", "file-", StringComparison.Ordinal)}}", "suffix": "s", "seed": 1, "metadata": {"a": "b"}, "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 0.5} } } }""")],
+        "/v1/files" => [[.. "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nfine-tune\r\n"u8, .. Form("rows.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n"u8.ToArray())]],
+        "/webhooks" => ["""{"url": "https://example.com/hooks", "events": ["job.succeeded", "job.failed"]}"""u8.ToArray()],
         "queries" => [.. await Queries()],
         _ => [.. Jobs().Select(Encoding.UTF8.GetBytes)],
     };
@@ -124,7 +128,7 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
         return (false, $"{status} {answer.Content.Headers.ContentType} {text} {request.RequestUri}");
     }
 
-    private static bool IsForm(string kind) => kind is "/datasets" or "/base-models";
+    private static bool IsForm(string kind) => kind is "/datasets" or "/base-models" or "/v1/files";
 
     /// <summary>The sample jobs whose models are here, on a dataset that there is.</summary>
     private IEnumerable<string> Jobs() =>
