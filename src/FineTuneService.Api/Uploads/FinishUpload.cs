@@ -1,14 +1,15 @@
 using System.Security.Cryptography;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Problems;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Artifacts;
 using Microsoft.Extensions.Options;
 
 namespace FineTuneService.Api.Uploads;
 
-/// <summary>What the parts of an upload make together, in hexadecimal.</summary>
-public sealed record UploadSums(string Sha256, string Md5);
+/// <summary>What the parts of an upload make together; checksums in hexadecimal.</summary>
+public sealed record UploadSums(long Bytes, string Sha256, string Md5);
 
 /// <summary>Makes a dataset of an upload's parts. It is published whole or not at all; after a refusal the upload is still there.</summary>
 public sealed class FinishUpload(FineTuneDb db, StorageSettings storage, DatasetFiles datasets, IOptions<DatasetSettings> settings, TimeProvider clock)
@@ -23,6 +24,8 @@ public sealed class FinishUpload(FineTuneDb db, StorageSettings storage, Dataset
         var (folder, fileName) = (new UploadFolder(storage, upload.Id), Path.GetFileName(upload.FileName));
         await using var draft = new DatasetDraft(storage, datasets);
         var sums = await Assemble(draft.Create(fileName), partIds.Select(folder.Open), cancel);
+        if (sums.Bytes != upload.Bytes)
+            throw ProblemException.Conflict("A part was sent again while the file was made of them. Complete the upload again.");
         check(sums);
         var dataset = await draft.Publish(upload.ProjectId, fileName, upload.FileName, sums.Sha256, clock.GetMicrosecondsNow(), cancel);
         try
@@ -46,7 +49,7 @@ public sealed class FinishUpload(FineTuneDb db, StorageSettings storage, Dataset
     {
         using var sha256 = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         using var md5 = IncrementalHash.CreateHash(HashAlgorithmName.MD5); // Against broken transfers, not against people.
-        var buffer = new byte[BufferBytes];
+        var (buffer, bytes) = (new byte[BufferBytes], 0L);
         await using (file)
         {
             foreach (var part in parts)
@@ -56,9 +59,10 @@ public sealed class FinishUpload(FineTuneDb db, StorageSettings storage, Dataset
                         sha256.AppendData(buffer, 0, read);
                         md5.AppendData(buffer, 0, read);
                         await file.WriteAsync(buffer.AsMemory(0, read), cancel);
+                        bytes += read;
                     }
             file.Flush(flushToDisk: true);
         }
-        return new(Convert.ToHexStringLower(sha256.GetHashAndReset()), Convert.ToHexStringLower(md5.GetHashAndReset()));
+        return new(bytes, Convert.ToHexStringLower(sha256.GetHashAndReset()), Convert.ToHexStringLower(md5.GetHashAndReset()));
     }
 }
