@@ -123,7 +123,7 @@ internal sealed record FuzzedReader(string File, byte[][] Corpus, Func<Mutator, 
     private static void ReadShards(string folder, byte[] input)
     {
         foreach (var (name, file) in new[] { ("a", "model-1.safetensors"), ("b", "model-2.safetensors") })
-            System.IO.File.WriteAllBytes(Path.Combine(folder, file), Framed(Text($$"""{"{{name}}":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}""")));
+            System.IO.File.WriteAllBytes(Path.Combine(folder, file), Framed(Text($$"""{"{{name}}":{"dtype":"F32","shape":[3],"data_offsets":[0,12]} }""")));
         SafetensorsReader.ReadHeaders(folder);
     }
 }
