@@ -20,7 +20,7 @@ public sealed record JobScheduling
     [RegularExpression("[a-z0-9_-]{1,40}")]
     public string? Requires { get; init; }
 
-    /// <summary>Seconds of running, over all attempts, after which the job is stopped with a checkpoint and fails.</summary>
+    /// <summary>Seconds of running, over all attempts since it was posted or last retried by hand, after which the job is stopped with a checkpoint and fails.</summary>
     [Range(1.0, 1e9)]
     public double? MaxRuntimeSeconds { get; init; }
 

@@ -42,7 +42,9 @@ public sealed class Job
 
     /// <summary>When it fails unless it has ended.</summary>
     public DateTimeOffset? Deadline { get; set; }
-    public double? MaxRuntimeSeconds { get; init; }
+
+    /// <summary>At so many <see cref="RunSeconds"/> it is stopped. A retry by hand gives it as many more as were posted.</summary>
+    public double? MaxRuntimeSeconds { get; set; }
 
     /// <summary>Seconds that its attempts have run, all together; a job on several devices holds each for so long.</summary>
     public double RunSeconds { get; set; }

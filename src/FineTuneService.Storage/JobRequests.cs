@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Storage;
@@ -36,8 +37,8 @@ public sealed class JobRequests(JobStates states, JobQueue queue, TimeProvider c
     /// <summary>Puts a paused job into the queue again; it goes on from its last checkpoint.</summary>
     public Task<Job?> Resume(string jobId, CancellationToken cancel, int? version = null) => Queue(jobId, version, job => job.Status == JobStatus.Paused, "Resumed on request.", cancel);
 
-    /// <summary>Puts a failed or cancelled job into the queue again; it goes on from its last checkpoint, with as many attempts as a new one.</summary>
-    public Task<Job?> Retry(string jobId, CancellationToken cancel, int? version = null) => Queue(jobId, version, job => job.Status is JobStatus.Failed or JobStatus.Cancelled, "Retried on request.", cancel);
+    /// <summary>Puts a failed or cancelled job into the queue again; it goes on from its last checkpoint, with as many attempts and as much running time as a new one.</summary>
+    public Task<Job?> Retry(string jobId, CancellationToken cancel, int? version = null) => Queue(jobId, version, job => job.Status is JobStatus.Failed or JobStatus.Cancelled, "Retried on request.", cancel, GiveTime);
 
     /// <summary>Puts a job into the queue that waits to be started.</summary>
     public Task<Job?> Start(string jobId, CancellationToken cancel, int? version = null) => Queue(jobId, version, job => job.Status == JobStatus.Waiting && job.DependsOn.Length == 0, null, cancel);
@@ -57,15 +58,20 @@ public sealed class JobRequests(JobStates states, JobQueue queue, TimeProvider c
             throw new StaleVersionException(job.Version);
     }
 
-    private async Task<Job?> Queue(string jobId, int? version, Func<Job, bool> isInState, string? reason, CancellationToken cancel)
+    private static void GiveTime(Job job) => job.MaxRuntimeSeconds = job.RunSeconds + NewJob.SchedulingIn(JsonNode.Parse(job.Spec)!).MaxRuntimeSeconds;
+
+    /// <exception cref="QuotaException">When its project may queue no more.</exception>
+    private async Task<Job?> Queue(string jobId, int? version, Func<Job, bool> isInState, string? reason, CancellationToken cancel, Action<Job>? renew = null)
     {
-        var queued = await states.OnLocked(jobId, (db, job) =>
+        var queued = await states.OnLocked(jobId, async (db, job) =>
         {
             Expect(version, job);
             if (!isInState(job))
                 return null;
+            await JobQuota.Check(db, job.ProjectId, counted: job.Status == JobStatus.Waiting ? 1 : 0, clock.GetUtcNow(), cancel);
             (job.CancelRequestedAt, job.PauseRequestedAt, job.FinishedAt, job.Faults) = (null, null, null, null);
             job.ForgivenAttempts = job.Attempt;
+            renew?.Invoke(job);
             states.Move(db, job, JobStatus.Queued, reason);
             return job;
         }, cancel);

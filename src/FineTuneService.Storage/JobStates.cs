@@ -112,8 +112,10 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         db.Events.Add(StatusEvent(job, clock));
     }
 
+    internal Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel) => OnLocked(jobId, (db, job) => Task.FromResult(act(db, job)), cancel);
+
     /// <param name="act">Null from it leaves everything as it is.</param>
-    internal async Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
+    internal async Task<Job?> OnLocked(string jobId, Func<FineTuneDb, Job, Task<Job?>> act, CancellationToken cancel)
     {
         var (job, changed) = await Commit(jobId, act, cancel);
         // If we die before this: a worker looks after all sweeps from time to time.
@@ -122,13 +124,13 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
         return changed;
     }
 
-    private async Task<(Job? Job, Job? Changed)> Commit(string jobId, Func<FineTuneDb, Job, Job?> act, CancellationToken cancel)
+    private async Task<(Job? Job, Job? Changed)> Commit(string jobId, Func<FineTuneDb, Job, Task<Job?>> act, CancellationToken cancel)
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
         if (await db.LockJob(jobId, cancel) is not { } job)
             return default;
-        var changed = act(db, job);
+        var changed = await act(db, job);
         if (db.Events.Local.Any(happened => happened.Type == StatusType))
             await db.Announce(job, clock.GetUtcNow(), cancel);
         await db.SaveChangesAsync(cancel);

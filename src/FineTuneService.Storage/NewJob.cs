@@ -12,7 +12,7 @@ public static class NewJob
     public static Job From(string projectId, string spec, string resolutions, DateTimeOffset now, string? sweepId = null, string? client = null)
     {
         var json = JsonNode.Parse(spec)!;
-        var scheduling = json["scheduling"]?.Deserialize<JobScheduling>(SnakeCaseJson.Options) ?? new();
+        var scheduling = SchedulingIn(json);
         return new()
         {
             Id = Ids.NewJob(),
@@ -32,4 +32,6 @@ public static class NewJob
             CreatedAt = now,
         };
     }
+
+    internal static JobScheduling SchedulingIn(JsonNode spec) => spec["scheduling"]?.Deserialize<JobScheduling>(SnakeCaseJson.Options) ?? new();
 }

@@ -3,10 +3,19 @@ namespace FineTuneService.Storage;
 /// <summary>A file that arrives in parts and becomes a dataset when it is completed.</summary>
 public sealed class Upload
 {
+    /// <summary>The purpose of those that were begun on our own surface.</summary>
+    public const string ForDataset = "dataset";
+
     public required string Id { get; init; }
     public required string ProjectId { get; init; }
+
+    /// <summary>Of one that was begun on our own surface the dataset's name, which may have folders.</summary>
     public required string FileName { get; init; }
+
+    /// <summary>OpenAI's <c>fine-tune</c>, or <see cref="ForDataset"/>.</summary>
     public required string Purpose { get; init; }
+
+    /// <summary>As OpenAI's clients give it. Of one of ours <c>application/octet-stream</c>, with the file's <c>sha256</c> as a parameter where it was told.</summary>
     public required string MimeType { get; init; }
 
     /// <summary>What all parts together must have.</summary>

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using FineTuneService.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Tests;
@@ -84,6 +85,26 @@ public sealed class IdempotencyTests(Api api)
         Assert.Equal((HttpStatusCode.Created, first.Text, true), (again.Status, again.Text, again.Replayed));
         Assert.Equal(HttpStatusCode.UnprocessableEntity, (await Upload("rows.csv", Rows + "more,1\n")).Status);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, (await Upload("other.csv", Rows)).Status);
+    }
+
+    [Theory]
+    [InlineData("/jobs")]
+    [InlineData("/v1/fine_tuning/jobs")]
+    public async Task Who_asks_while_the_first_is_under_way_is_told_to_ask_again_soon(string path)
+    {
+        await api.InDatabase(db =>
+        {
+            db.IdempotentRequests.Add(new() { ProjectId = Project.Default, Key = _key, Fingerprint = "of another", StartedAt = TimeProvider.System.GetUtcNow() });
+            return db.SaveChangesAsync(Api.Cancel);
+        });
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent("{}", Encoding.UTF8, "application/json") };
+        request.Headers.Add("Idempotency-Key", _key);
+
+        var answer = await api.Http.SendAsync(request, Api.Cancel);
+
+        Assert.Equal(TimeSpan.FromSeconds(1), answer.Headers.RetryAfter?.Delta);
+        Assert.Equal(path.StartsWith("/v1", StringComparison.Ordinal) ? ["true"] : [], answer.Headers.TryGetValues("x-should-retry", out var told) ? told : []);
+        await Api.Read(answer, HttpStatusCode.Conflict);
     }
 
     [Fact]

@@ -158,6 +158,58 @@ public sealed class JobLifecycleTests(Api api)
         await Api.Read(await api.Http.DeleteAsync($"/jobs/{needed}", Api.Cancel), HttpStatusCode.NoContent);
     }
 
+    [Fact]
+    public async Task A_job_is_kept_for_a_sweep_whose_jobs_are_still_to_come()
+    {
+        var needed = await api.PutJob(JobStatus.Succeeded);
+        var sweep = Ids.NewSweep();
+        await api.InDatabase(db =>
+        {
+            db.Sweeps.Add(new() { Id = sweep, Status = SweepStatus.Running, Spec = "{}", Metric = "eval_loss", GreaterIsBetter = false, MaxConcurrentJobs = 1, CreatedAt = TimeProvider.System.GetUtcNow() });
+            db.SweepTrials.Add(new() { SweepId = sweep, Number = 1, Rung = 0, Parameters = "{}", Resolutions = "[]", Spec = $$"""{"base_model": "job:{{needed}}@7"}""" });
+            return db.SaveChangesAsync(Api.Cancel);
+        });
+
+        Assert.Contains(sweep, (string?)(await Api.Read(await api.Http.DeleteAsync($"/jobs/{needed}", Api.Cancel), HttpStatusCode.Conflict))["detail"]);
+        await api.InDatabase(db => db.Sweeps.Where(row => row.Id == sweep).ExecuteDeleteAsync(Api.Cancel));
+        await api.InDatabase(db => db.SweepTrials.Where(row => row.SweepId == sweep).ExecuteDeleteAsync(Api.Cancel));
+        await Api.Read(await api.Http.DeleteAsync($"/jobs/{needed}", Api.Cancel), HttpStatusCode.NoContent);
+    }
+
+    [Fact]
+    public async Task A_retry_by_hand_has_as_much_running_time_as_a_new_job_and_usage_counts_on()
+    {
+        var id = await api.PostJob(""", "scheduling": {"max_runtime_seconds": 60}""");
+        await Put(JobStatus.Failed, seconds: 61);
+        await api.Post($"/jobs/{id}/retry", "", HttpStatusCode.OK);
+
+        await Put(JobStatus.Running, seconds: 120);
+        Assert.Equal(RunOrder.GoOn, await Order());
+        await Put(JobStatus.Running, seconds: 122);
+        Assert.Equal(RunOrder.OutOfTime, await Order());
+
+        await Put(JobStatus.Paused, seconds: 122);
+        await api.Post($"/jobs/{id}/resume", "", HttpStatusCode.OK);
+        await Put(JobStatus.Running, seconds: 122);
+        Assert.Equal(RunOrder.OutOfTime, await Order());
+        Assert.Equal(60, (double)(await api.Get($"/jobs/{id}"))["spec"]!["scheduling"]!["max_runtime_seconds"]!);
+
+        Task<int> Put(JobStatus status, double seconds) => api.InDatabase(db => db.Jobs.Where(job => job.Id == id).ExecuteUpdateAsync(
+            job => job.SetProperty(row => row.Status, status).SetProperty(row => row.RunSeconds, seconds).SetProperty(row => row.Attempt, 1).SetProperty(row => row.HeartbeatAt, TimeProvider.System.GetUtcNow()), Api.Cancel));
+        Task<RunOrder> Order() => api.Services.GetRequiredService<JobStates>().Heartbeat(id, 1, Api.Cancel);
+    }
+
+    [Fact]
+    public async Task A_job_whose_deadline_has_passed_is_told_to_get_a_later_one()
+    {
+        var id = await api.PutJob(JobStatus.Failed);
+        await api.InDatabase(db => db.Jobs.Where(job => job.Id == id).ExecuteUpdateAsync(job => job.SetProperty(row => row.Deadline, TimeProvider.System.GetUtcNow().AddHours(-1)), Api.Cancel));
+
+        Assert.Contains($"PATCH /jobs/{id}", (string?)(await api.Post($"/jobs/{id}/retry", "", HttpStatusCode.Conflict))["detail"]);
+        await Send(HttpMethod.Patch, $"/jobs/{id}", null, """{"deadline": "2099-01-01T00:00:00Z"}""", HttpStatusCode.OK);
+        await api.Post($"/jobs/{id}/retry", "", HttpStatusCode.OK);
+    }
+
     private async Task<string> Tag(string id)
     {
         using var answer = await api.Http.GetAsync($"/jobs/{id}", Api.Cancel);

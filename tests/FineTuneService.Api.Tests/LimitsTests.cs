@@ -35,6 +35,51 @@ public sealed class LimitsTests(Api api) : IDisposable
     }
 
     [Fact]
+    public async Task A_job_that_comes_back_into_the_queue_counts_as_a_new_one()
+    {
+        await ActIn("""{"max_queued_jobs": 1}""");
+        var spec = await Spec();
+        var (paused, cancelled) = (await PostJob("pause"), await PostJob("cancel"));
+        var waiting = (string)(await Post("/jobs", spec.Replace("\"task\"", "\"scheduling\": {\"auto_start\": false}, \"task\"", StringComparison.Ordinal), HttpStatusCode.Created))["id"]!;
+
+        Assert.Contains("its limit is 1", (string?)(await Post($"/jobs/{paused}/resume", "", HttpStatusCode.TooManyRequests))["detail"]);
+        await Post($"/jobs/{cancelled}/retry", "", HttpStatusCode.TooManyRequests);
+        await Post($"/v1/fine_tuning/jobs/ftjob-{paused["job_".Length..]}/resume", "", HttpStatusCode.TooManyRequests);
+        Assert.Equal("paused", (string?)(await Api.Read(await _http.GetAsync($"/jobs/{paused}", Api.Cancel), HttpStatusCode.OK))["status"]);
+        await Post($"/jobs/{waiting}/start", "", HttpStatusCode.OK); // It was counted while it waited.
+
+        await Post($"/jobs/{waiting}/cancel", "", HttpStatusCode.OK);
+        await Post($"/jobs/{paused}/resume", "", HttpStatusCode.OK);
+        await Post($"/jobs/{cancelled}/retry", "", HttpStatusCode.TooManyRequests);
+
+        async Task<string> PostJob(string then)
+        {
+            var id = (string)(await Post("/jobs", spec, HttpStatusCode.Created))["id"]!;
+            await Post($"/jobs/{id}/{then}", "", HttpStatusCode.OK);
+            return id;
+        }
+    }
+
+    [Fact]
+    public async Task Of_those_who_come_back_at_once_as_many_are_let_in_as_there_is_room_for()
+    {
+        await ActIn("""{"max_queued_jobs": 1}""");
+        var spec = await Spec();
+        var ids = new List<string>();
+        for (var job = 0; job < 6; job++)
+        {
+            ids.Add((string)(await Post("/jobs", spec, HttpStatusCode.Created))["id"]!);
+            await Post($"/jobs/{ids[^1]}/cancel", "", HttpStatusCode.OK);
+        }
+
+        var answers = await Task.WhenAll(ids.Select(id => _http.PostAsync($"/jobs/{id}/retry", null, Api.Cancel)));
+
+        Assert.Equal([HttpStatusCode.OK, .. Enumerable.Repeat(HttpStatusCode.TooManyRequests, 5)], answers.Select(answer => answer.StatusCode).Order());
+        foreach (var answer in answers)
+            answer.Dispose();
+    }
+
+    [Fact]
     public async Task Device_hours_run_out()
     {
         var project = await ActIn("""{"max_device_hours": 1.5}""");
@@ -43,6 +88,8 @@ public sealed class LimitsTests(Api api) : IDisposable
         await api.InDatabase(db => db.Jobs.Where(job => job.Id == id).ExecuteUpdateAsync(job => job.SetProperty(row => row.RunSeconds, 2 * 3600.0).SetProperty(row => row.StartedAt, TimeProvider.System.GetUtcNow())));
 
         Assert.Contains("2.0 device hours", (string?)(await Post("/jobs", spec, HttpStatusCode.TooManyRequests))["detail"]);
+        await Post($"/jobs/{id}/pause", "", HttpStatusCode.OK);
+        await Post($"/jobs/{id}/resume", "", HttpStatusCode.TooManyRequests);
         Assert.Equal(2.0, (double)(await api.Get($"/projects/{project}/usage"))["device_hours"]!, 3);
     }
 

@@ -91,6 +91,7 @@ public sealed class OpenAiCompletionsTests(Api api)
     [InlineData(""" "n": 2, """, "n")]
     [InlineData(""" "logprobs": true, """, "logprobs")]
     [InlineData(""" "response_format": {"type": "json_object"}, """, "response_format")]
+    [InlineData(""" "response_format": {"type": 1}, """, "response_format")]
     [InlineData(""" "frequency_penalty": 1, """, "frequency_penalty")]
     [InlineData(""" "tool_choice": "required", """, "tool_choice")]
     [InlineData(""" "stop": ["1", "2", "3", "4", "5"], """, "stop")]
@@ -124,6 +125,36 @@ public sealed class OpenAiCompletionsTests(Api api)
 
         Assert.Equal(2, parts.Length);
         Assert.Equal("server_error", (string?)JsonNode.Parse(parts[1]["data: ".Length..])!["error"]!["type"]);
+    }
+
+    [Theory]
+    [InlineData("call as Hermes", "I look.", """{"city": "Bonn"}""", "{}")]
+    [InlineData("call as Llama", null, """{"city": "Bonn"}""")]
+    public async Task What_the_model_calls_is_read_of_what_it_writes(string says, string? content, params string[] arguments)
+    {
+        const string Tools = """ "tools": [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"} } }] """;
+        var (id, model) = await EndedJob.Put(api);
+        File.Delete(Path.Combine(api.Storage.Run(id).Checkpoint(2), "model.safetensors"));
+        var asked = $$""" "messages": [{"role": "user", "content": "{{says}}"}], {{Tools}} """;
+
+        var choice = (await Chat(model, asked))["choices"]![0]!;
+        var chunks = (await Stream("/v1/chat/completions", $$"""{"model": "{{model}}", "stream": true, {{asked}} }"""))[..^1].Select(part => JsonNode.Parse(part["data: ".Length..])!["choices"]![0]!).ToList();
+        var silent = (await Chat(model, $"{asked}, \"tool_choice\": \"none\""))["choices"]![0]!;
+
+        Assert.Equal(("tool_calls", content), ((string?)choice["finish_reason"], (string?)choice["message"]!["content"]));
+        var calls = choice["message"]!["tool_calls"]!.AsArray();
+        Assert.Equal(arguments, calls.Select(call => (string)call!["function"]!["arguments"]!));
+        Assert.All(calls, call => Assert.Equal(("function", "weather", null), ((string?)call!["type"], (string?)call["function"]!["name"], call["index"])));
+        Assert.Equal(arguments.Length, calls.Select(call => (string?)call!["id"]).Distinct().Count());
+
+        Assert.Equal(("assistant", "tool_calls"), ((string?)chunks[0]["delta"]!["role"], (string?)chunks[^1]["finish_reason"]));
+        Assert.Equal(content ?? "", string.Concat(chunks.Select(chunk => (string?)chunk["delta"]!["content"])));
+        var streamed = chunks.SelectMany(chunk => chunk["delta"]!["tool_calls"]?.AsArray() ?? []).ToList();
+        Assert.Equal(arguments.Index().Select(call => (call.Index, call.Item)), streamed.Select(call => ((int)call!["index"]!, (string)call["function"]!["arguments"]!)));
+
+        Assert.Equal("stop", (string?)silent["finish_reason"]);
+        Assert.Contains("weather", (string?)silent["message"]!["content"]);
+        Assert.Null(silent["message"]!["tool_calls"]);
     }
 
     private Task<JsonObject> Chat(string model, string rest) => api.Post("/v1/chat/completions", $$"""{"model": "{{model}}", {{rest}} }""", HttpStatusCode.OK);

@@ -204,7 +204,10 @@ public sealed class OpenAiJobsTests(Api api)
 
         Assert.Equal($"{model}:ckpt-step-1", (string?)job["model"]);
         Assert.Equal($"job:{earlier}@1", (string?)(await api.Get($"/jobs/job_{Hex(job)}"))["spec"]!["base_model"]);
-        await Api.Read(await api.Http.DeleteAsync($"/v1/models/{model}", Api.Cancel), HttpStatusCode.Conflict);
+        Assert.Contains((string)job["id"]!, (string)(await Api.Read(await api.Http.DeleteAsync($"/v1/models/{model}", Api.Cancel), HttpStatusCode.Conflict))["message"]!);
+        Assert.Contains($"job_{Hex(job)}", (string)(await Api.Read(await api.Http.DeleteAsync($"/jobs/{earlier}", Api.Cancel), HttpStatusCode.Conflict))["detail"]!);
+        await api.Post($"/v1/fine_tuning/jobs/{job["id"]}/cancel", "", HttpStatusCode.OK);
+        await Api.Read(await api.Http.DeleteAsync($"/v1/models/{model}", Api.Cancel), HttpStatusCode.OK);
     }
 
     private static string Hex(JsonObject job) => ((string)job["id"]!)["ftjob-".Length..];

@@ -90,5 +90,5 @@ internal sealed class IdempotencyMiddleware(RequestDelegate next, IDbContextFact
 
     private static string Of(HttpContext context, string body) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{context.Request.Method} {context.Request.Path}{context.Request.QueryString}\n{body}")));
 
-    private static ProblemException UnderWay() => new(StatusCodes.Status409Conflict, $"A request with this {Header} is under way. Send it again soon.");
+    private static ProblemException UnderWay() => new(StatusCodes.Status409Conflict, $"A request with this {Header} is under way. Send it again soon.") { RetryAfter = TimeSpan.FromSeconds(1) };
 }

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace FineTuneService.Api.Jobs;
 
-/// <summary>What users ask of a job's state. 200 when it is done, 202 when the job's worker is told; 409 when the job is in no state for it.</summary>
+/// <summary>What users ask of a job's state. 200 when it is done, 202 when the job's worker is told; 409 when the job is in no state for it, 429 when its project may queue no more.</summary>
 public static class MoveJob
 {
     /// <summary>Cancels a job. One that waits ends at once (200); one that runs is told, and keeps its last checkpoint (202).</summary>
@@ -20,18 +20,26 @@ public static class MoveJob
 
     /// <summary>Puts a paused job into the queue again; it goes on exactly where it stopped.</summary>
     /// <param name="id">The job's id.</param>
-    public static Task<Results<Ok<JobView>, Accepted<JobView>>> Resume(string id, HttpContext context, FineTuneDb db, JobRequests requests, CancellationToken cancel) =>
-        Ask(id, context, db, requests.Resume, JobStatus.Queued, "Only a paused one can be resumed.", cancel);
+    public static Task<Results<Ok<JobView>, Accepted<JobView>>> Resume(string id, HttpContext context, FineTuneDb db, JobRequests requests, TimeProvider clock, CancellationToken cancel) =>
+        Queue(id, context, db, requests.Resume, "Only a paused one can be resumed.", clock, cancel);
 
-    /// <summary>Puts a failed or cancelled job into the queue again; it goes on from its last checkpoint.</summary>
+    /// <summary>Puts a failed or cancelled job into the queue again; it goes on from its last checkpoint, with as many attempts and as much running time as a new one.</summary>
     /// <param name="id">The job's id.</param>
-    public static Task<Results<Ok<JobView>, Accepted<JobView>>> Retry(string id, HttpContext context, FineTuneDb db, JobRequests requests, CancellationToken cancel) =>
-        Ask(id, context, db, requests.Retry, JobStatus.Queued, "Only a failed or cancelled one can be retried.", cancel);
+    public static Task<Results<Ok<JobView>, Accepted<JobView>>> Retry(string id, HttpContext context, FineTuneDb db, JobRequests requests, TimeProvider clock, CancellationToken cancel) =>
+        Queue(id, context, db, requests.Retry, "Only a failed or cancelled one can be retried.", clock, cancel);
 
     /// <summary>Puts a job into the queue that was posted with <c>auto_start: false</c>.</summary>
     /// <param name="id">The job's id.</param>
-    public static Task<Results<Ok<JobView>, Accepted<JobView>>> Start(string id, HttpContext context, FineTuneDb db, JobRequests requests, CancellationToken cancel) =>
-        Ask(id, context, db, requests.Start, JobStatus.Queued, "Only one that waits to be started can be started.", cancel);
+    public static Task<Results<Ok<JobView>, Accepted<JobView>>> Start(string id, HttpContext context, FineTuneDb db, JobRequests requests, TimeProvider clock, CancellationToken cancel) =>
+        Queue(id, context, db, requests.Start, "Only one that waits to be started can be started.", clock, cancel);
+
+    private static async Task<Results<Ok<JobView>, Accepted<JobView>>> Queue(
+        string id, HttpContext context, FineTuneDb db, Func<string, CancellationToken, int?, Task<Job?>> act, string unless, TimeProvider clock, CancellationToken cancel)
+    {
+        if ((await db.FindJob(id, cancel)).Deadline is { } deadline && deadline <= clock.GetUtcNow())
+            throw ProblemException.Conflict($"Its deadline, {deadline:O}, has passed: it would fail at once. Give it a later one first: PATCH /jobs/{id}.");
+        return await Ask(id, context, db, act, JobStatus.Queued, unless, cancel);
+    }
 
     private static async Task<Results<Ok<JobView>, Accepted<JobView>>> Ask(
         string id, HttpContext context, FineTuneDb db, Func<string, CancellationToken, int?, Task<Job?>> act, JobStatus wanted, string unless, CancellationToken cancel)

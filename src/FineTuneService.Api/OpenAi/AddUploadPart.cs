@@ -15,7 +15,7 @@ public static class AddUploadPart
     /// <param name="id">The upload's id.</param>
     public static async Task<JsonHttpResult<OpenAiUploadPart>> Handle(string id, HttpRequest request, FineTuneDb db, StorageSettings storage, TimeProvider clock, CancellationToken cancel)
     {
-        var upload = await db.FindPendingUpload(id, clock, cancel);
+        var upload = await db.FindPendingUpload(id, OpenAiFile.ForFineTuning, clock, cancel);
         // Twice as much as the file: a part whose answer was lost is sent again.
         var left = 2 * upload.Bytes - await db.UploadParts.Where(part => part.UploadId == id).SumAsync(part => part.Bytes, cancel);
         if (left <= 0)

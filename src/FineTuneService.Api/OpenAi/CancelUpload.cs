@@ -1,3 +1,4 @@
+using FineTuneService.Api.Uploads;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -9,7 +10,7 @@ public static class CancelUpload
     /// <param name="id">The upload's id.</param>
     public static async Task<JsonHttpResult<OpenAiUpload>> Handle(string id, FineTuneDb db, StorageSettings storage, TimeProvider clock, CancellationToken cancel)
     {
-        var upload = await db.FindPendingUpload(id, clock, cancel);
+        var upload = await db.FindPendingUpload(id, OpenAiFile.ForFineTuning, clock, cancel);
         await db.EndUpload(upload, UploadStatus.Cancelled, null, cancel);
         new UploadFolder(storage, id).Delete();
         upload.Status = UploadStatus.Cancelled;

@@ -85,7 +85,7 @@ public sealed record ChatCompletionRequest : SamplingRequest
     [Length(1, 1024)]
     public required IReadOnlyList<JsonElement> Messages { get; init; }
 
-    /// <summary>The functions that the model's chat template may tell it of. What it answers is text, calls included.</summary>
+    /// <summary>The functions that the model's chat template tells it of. Its calls are read where it writes them as Hermes and Qwen do, or as Llama 3 does.</summary>
     [MaxLength(128)]
     public IReadOnlyList<JsonElement>? Tools { get; init; }
 
@@ -127,8 +127,8 @@ public sealed record ChatCompletionRequest : SamplingRequest
         CheckSampling(faults);
         faults.Require(Logprobs != true, "/logprobs", true, "Probabilities are not told here.", "Leave it out.");
         faults.Require(isSilent || ToolChoice is null || ToolChoice is { ValueKind: JsonValueKind.String } named && named.ValueEquals("auto"), "/tool_choice", ToolChoice, "A call cannot be forced here.", "Give auto or none, or leave it out.");
-        faults.Require(ResponseFormat is null || ResponseFormat.Value.ValueKind == JsonValueKind.Object && ResponseFormat.Value.TryGetProperty("type", out var type) && type.ValueEquals("text"), "/response_format", ResponseFormat, "Answers are plain text here.", """Give {"type": "text"}, or leave it out.""");
-        var asked = new GenerateRequest { Messages = Messages, Tools = isSilent || Tools is { Count: 0 } ? null : Tools, Generation = Generation(MaxCompletionTokens ?? MaxTokens) };
+        faults.Require(ResponseFormat is null || ResponseFormat.Value.ValueKind == JsonValueKind.Object && ResponseFormat.Value.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("text"), "/response_format", ResponseFormat, "Answers are plain text here.", """Give {"type": "text"}, or leave it out.""");
+        var asked = new GenerateRequest { Messages = [.. Messages.Select(ToolCall.WithPlainArguments)], Tools = isSilent || Tools is { Count: 0 } ? null : Tools, Generation = Generation(MaxCompletionTokens ?? MaxTokens) };
         asked.Check(faults);
         faults.ThrowIfAny();
         return asked;

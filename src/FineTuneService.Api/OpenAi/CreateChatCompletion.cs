@@ -14,7 +14,7 @@ public sealed record ChatCompletion(string Id, string Object, long Created, stri
 }
 
 /// <summary>The answer is in <c>message</c>; a piece of it in <c>delta</c>.</summary>
-public sealed record ChatChoice(int Index, FinishReason? FinishReason)
+public sealed record ChatChoice(int Index, ChatFinishReason? FinishReason)
 {
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ChatAnswer? Message { get; init; }
@@ -26,8 +26,24 @@ public sealed record ChatChoice(int Index, FinishReason? FinishReason)
     public object? Logprobs => null;
 }
 
-public sealed record ChatAnswer(string Content)
+public enum ChatFinishReason
 {
+    /// <summary>The model ended, or a stop text came.</summary>
+    Stop,
+
+    /// <summary>The limit of tokens.</summary>
+    Length,
+
+    /// <summary>The model wants functions to be called.</summary>
+    ToolCalls,
+}
+
+/// <param name="Content">null when there are only calls.</param>
+public sealed record ChatAnswer(string? Content)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ToolCall>? ToolCalls { get; init; }
+
     public string Role => "assistant";
 
     /// <summary>None.</summary>
@@ -37,7 +53,12 @@ public sealed record ChatAnswer(string Content)
 /// <param name="Role">In the first piece.</param>
 public sealed record ChatDelta(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Role,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Content);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Content)
+{
+    /// <summary>Whole calls.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ToolCall>? ToolCalls { get; init; }
+}
 
 public sealed record CompletionUsage(int PromptTokens, int CompletionTokens, int TotalTokens)
 {
@@ -61,27 +82,39 @@ public static class CreateChatCompletion
         var model = await models.Find(asked.Model, cancel);
         var pieces = pool.AskAsync<GenerateReply>("generate", model.Folder, generate, cancel).Where(reply => reply.Piece is not null).Select(reply => reply.Piece!);
         var empty = new ChatCompletion($"chatcmpl-{Guid.CreateVersion7():N}", "chat.completion", clock.GetUtcNow().ToUnixTimeSeconds(), asked.Model, []);
+        var calls = generate.Tools is { } tools ? ToolCallReader.For(tools) : null;
         if (asked.Stream == true)
-            return new CompletionStream<ChatCompletion>(Chunks(empty with { Object = "chat.completion.chunk" }, pieces, asked.StreamOptions?.IncludeUsage == true));
+            return new CompletionStream<ChatCompletion>(Chunks(empty with { Object = "chat.completion.chunk" }, pieces, calls, asked.StreamOptions?.IncludeUsage == true));
         var whole = await pieces.ToListAsync(cancel);
-        return OpenAiJson.Answer(empty with
-        {
-            Choices = [new(0, whole[^1].FinishReason) { Message = new(string.Concat(whole.Select(piece => piece.Text))) }],
-            Usage = CompletionUsage.Of(whole),
-        });
+        var text = string.Concat(whole.Select(piece => piece.Text));
+        var answer = calls?.Read(text, isLast: true) is { Calls: { Count: > 0 } found } read
+            ? new ChatAnswer(read.Text is "" ? null : read.Text) { ToolCalls = [.. found.Select(call => call with { Index = null })] }
+            : new(text);
+        return OpenAiJson.Answer(empty with { Choices = [new(0, Reason(whole[^1], calls)) { Message = answer }], Usage = CompletionUsage.Of(whole) });
     }
 
-    private static async IAsyncEnumerable<ChatCompletion> Chunks(ChatCompletion empty, IAsyncEnumerable<GeneratedPiece> pieces, bool withUsage)
+    private static async IAsyncEnumerable<ChatCompletion> Chunks(ChatCompletion empty, IAsyncEnumerable<GeneratedPiece> pieces, ToolCallReader? calls, bool withUsage)
     {
         string? role = "assistant";
         GeneratedPiece? last = null;
         await foreach (var piece in pieces)
         {
-            yield return empty with { Choices = [new(0, null) { Delta = new(role, piece.Text) }] };
+            var (text, found) = calls?.Read(piece.Text, isLast: piece.FinishReason is not null) ?? (piece.Text, []);
+            if (text.Length > 0 || role is not null)
+                yield return empty with { Choices = [new(0, null) { Delta = new(role, text) }] };
+            foreach (var call in found)
+                yield return empty with { Choices = [new(0, null) { Delta = new(null, null) { ToolCalls = [call] } }] };
             (role, last) = (null, piece);
         }
-        yield return empty with { Choices = [new(0, last!.FinishReason) { Delta = new(null, null) }] };
+        yield return empty with { Choices = [new(0, Reason(last!, calls)) { Delta = new(null, null) }] };
         if (withUsage)
-            yield return empty with { Usage = CompletionUsage.Of([last]) };
+            yield return empty with { Usage = CompletionUsage.Of([last!]) };
     }
+
+    private static ChatFinishReason Reason(GeneratedPiece last, ToolCallReader? calls) => last.FinishReason switch
+    {
+        FinishReason.Length => ChatFinishReason.Length,
+        _ when calls is { HasCalls: true } => ChatFinishReason.ToolCalls,
+        _ => ChatFinishReason.Stop,
+    };
 }

@@ -2,12 +2,10 @@ using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Paging;
-using FineTuneService.Api.Problems;
-using FineTuneService.Api.Projects;
+using FineTuneService.Api.Uploads;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
-using FineTuneService.Training.Data;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
@@ -48,9 +46,7 @@ public static class CreateUpload
             throw new FaultException("/expires_after", null, "Files do not expire here.", "Leave it out, and delete the file when you are done with it.");
         if (Path.GetFileName(asked.Filename) != asked.Filename || asked.Filename.Contains('\\', StringComparison.Ordinal))
             throw new FaultException("/filename", asked.Filename, "This is a path.", "Give the file's name alone.");
-        CheckFormat(asked.Filename);
-        if (await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel) is var left && asked.Bytes > left)
-            throw new ProblemException(StatusCodes.Status413PayloadTooLarge, $"The file is larger than {left} bytes.");
+        await db.CheckUpload(asked.Filename, "/filename", asked.Bytes, settings.Value.MaxBytes, cancel);
         var now = clock.GetMicrosecondsNow();
         var upload = new Upload
         {
@@ -66,17 +62,5 @@ public static class CreateUpload
         db.Uploads.Add(upload);
         await db.SaveChangesAsync(cancel);
         return OpenAiJson.Answer(OpenAiUpload.From(upload));
-    }
-
-    private static void CheckFormat(string fileName)
-    {
-        try
-        {
-            DataFile.FormatOf(fileName);
-        }
-        catch (FaultException error)
-        {
-            throw new FaultException([.. error.Faults.Select(fault => fault with { Pointer = "/filename" })]);
-        }
     }
 }

@@ -9,7 +9,7 @@ namespace FineTuneService.Api.OpenAi;
 /// </summary>
 public static class OpenAiApi
 {
-    public static IServiceCollection AddOpenAi(this IServiceCollection services) => services.AddScoped<FindModel>().AddSingleton<SweepUploads>().AddHostedService(provider => provider.GetRequiredService<SweepUploads>());
+    public static IServiceCollection AddOpenAi(this IServiceCollection services) => services.AddScoped<FindModel>();
 
     public static void MapOpenAi(this IEndpointRouteBuilder routes)
     {

@@ -15,6 +15,9 @@ internal static class OpenAiIds
 
     public static string Job(string jobId) => JobMark + jobId[NativeJobMark.Length..];
 
+    /// <summary>Of who may be a job; another, such as a sweep, is called here as there.</summary>
+    public static string JobOrOther(string id) => id.StartsWith(NativeJobMark, StringComparison.Ordinal) ? Job(id) : id;
+
     public static string Event(long id) => FormattableString.Invariant($"{EventMark}{id}");
 
     public static string Checkpoint(string jobId, int step) => FormattableString.Invariant($"{CheckpointMark}{jobId[NativeJobMark.Length..]}-{step}");

@@ -32,6 +32,7 @@ public static class OpenApiDocument
             options.SelectSubTypesUsing(type => type == typeof(TaskConfig) ? Catalog.Tasks.Values : type == typeof(MethodConfig) ? Catalog.Methods.Values : Strategies(type).Select(strategy => strategy.DerivedType));
             options.SelectDiscriminatorNameUsing(type => type == typeof(TaskConfig) || type == typeof(MethodConfig) || type == typeof(SweepStrategy) ? "type" : null);
             options.SelectDiscriminatorValueUsing(type => type.IsSubclassOf(typeof(TaskConfig)) || type.IsSubclassOf(typeof(MethodConfig)) ? Catalog.NameOf(Activator.CreateInstance(type)!) : Strategies(typeof(SweepStrategy)).FirstOrDefault(strategy => strategy.DerivedType == type)?.TypeDiscriminator as string);
+            options.MapType<Stream>(() => new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" });
             options.MapType<Auto<double>>(() => AutoSchema(JsonSchemaType.Number));
             options.MapType<Auto<int>>(() => AutoSchema(JsonSchemaType.Integer));
             options.MapType<OneOrMany<string>>(() => OneOrManySchema(JsonSchemaType.String));

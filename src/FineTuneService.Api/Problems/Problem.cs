@@ -28,6 +28,10 @@ public sealed record Problem
     /// <summary>For <see cref="OpenAi.OpenAiError"/>.</summary>
     [JsonIgnore]
     internal string? Code { get; init; }
+
+    /// <summary>When it may have passed, for the header of that name.</summary>
+    [JsonIgnore]
+    internal TimeSpan? RetryAfter { get; init; }
 }
 
 /// <summary>Ends a request with this status and explanation.</summary>
@@ -38,6 +42,9 @@ public sealed class ProblemException(int status, string detail, Exception? cause
 
     /// <summary>A short stable name of the cause.</summary>
     public string? Code { get; private init; }
+
+    /// <summary>When the same request may succeed; null: not by waiting.</summary>
+    public TimeSpan? RetryAfter { get; init; }
 
     public static ProblemException NotFound(string what, string id) => new(StatusCodes.Status404NotFound, $"There is no {what} '{id}'.") { Code = $"{what.Replace(' ', '_')}_not_found" };
 

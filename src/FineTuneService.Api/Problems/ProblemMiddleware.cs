@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.RegularExpressions;
 using FineTuneService.Api.OpenAi;
 using FineTuneService.Contracts;
@@ -41,13 +42,14 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
     public static Problem Explain(HttpContext context, Exception error)
     {
         var (status, detail, faults) = Explain(error);
-        return Describe(context, status, detail, faults) with { Code = (error as ProblemException)?.Code };
+        return Describe(context, status, detail, faults) with { Code = (error as ProblemException)?.Code, RetryAfter = (error as ProblemException)?.RetryAfter };
     }
 
     private static (int Status, string? Detail, IReadOnlyList<Fault>? Faults) Explain(Exception error) => error switch
     {
         FaultException faulty => (StatusCodes.Status422UnprocessableEntity, faulty.Faults.Count == 1 ? "One fault was found." : $"{faulty.Faults.Count} faults were found.", faulty.Faults),
         StaleVersionException stale => (StatusCodes.Status412PreconditionFailed, $"{stale.Message} Read it again, and decide anew.", null),
+        QuotaException quota => (StatusCodes.Status429TooManyRequests, quota.Message, null),
         ProblemException problem => (problem.Status, problem.Message, null),
         BadHttpRequestException bad when QueryFault(bad.Message) is { } fault => (StatusCodes.Status422UnprocessableEntity, "One fault was found.", [fault]),
         BadHttpRequestException bad => (bad.StatusCode, bad.Message, null),
@@ -87,6 +89,8 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
 
     private static Task Write(HttpContext context, Problem problem)
     {
+        if (problem.RetryAfter is { } wait)
+            context.Response.Headers.RetryAfter = Math.Ceiling(wait.TotalSeconds).ToString(CultureInfo.InvariantCulture);
         if (OpenAiError.IsFor(context))
             return OpenAiError.Write(context, problem);
         (context.Response.StatusCode, context.Response.ContentLength) = (problem.Status, null);

@@ -44,11 +44,12 @@ public sealed class RetentionService(
         var ended = db.Jobs.AsNoTracking().Where(job => JobTransitions.Ended.Contains(job.Status));
         if (now - _settings.Jobs is { } jobsBefore)
             foreach (var id in await ended.Where(job => job.FinishedAt < jobsBefore).Select(job => job.Id).ToListAsync(cancel))
-                if (await deletion.Delete(id, cancel))
+                if (await JobUsers.Of(db, id, cancel) is null && await deletion.Delete(id, cancel))
                     log.LogInformation("Job {JobId} was kept for long enough, and is deleted", id);
         if (now - _settings.Checkpoints is { } checkpointsBefore)
             foreach (var id in await ended.Where(job => job.FinishedAt < checkpointsBefore && db.Checkpoints.Any(row => row.JobId == job.Id && row.DeletedAt == null)).Select(job => job.Id).ToListAsync(cancel))
-                await deletion.DeleteCheckpoints(id, step: null, cancel);
+                if (await JobUsers.Of(db, id, cancel) is null)
+                    await deletion.DeleteCheckpoints(id, step: null, cancel);
         if (now - _settings.Datasets is { } datasetsBefore)
             await DeleteDatasets(db, datasetsBefore, cancel);
         var keysBefore = now - _settings.IdempotencyKeys;

@@ -96,9 +96,11 @@ public abstract record PretrainedConfig
             var modelType = source["model_type"]?.GetValue<string>();
             if (modelType is null || !Catalog.Models.TryGetValue(modelType, out var type))
                 throw new FaultException($"{path}#/model_type", modelType, "This model family is not known here.", $"Known: {string.Join(", ", Catalog.Models.Keys.Order())}.");
-            var config = (PretrainedConfig)source.Deserialize(type, Json)!;
+            var config = (PretrainedConfig)source.Deserialize(type, Json)! with { Source = source };
             CheckSizes(config, path);
-            return config with { Source = source };
+            CheckLabels(config, path);
+            _ = (config.Architecture, config.StoredType); // They read the source, which may hold anything there.
+            return config;
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
@@ -128,12 +130,18 @@ public abstract record PretrainedConfig
     /// <summary>Sizes that no model has would take those who forecast or build it any time and memory.</summary>
     private static void CheckSizes(PretrainedConfig config, string path)
     {
-        const int Most = 1 << 27, MostLayers = 1 << 12;
+        const int Most = 1 << 27, MostLayers = 1 << 10;
         var faults = new FaultList();
         foreach (var size in config.GetType().GetProperties().Where(size => size.IsDefined(typeof(RequiredMemberAttribute), false) || size.IsDefined(typeof(SizeAttribute), false)))
             if (size.GetValue(config) is int value && (value < 1 || value > (size.Name.EndsWith("Layers", StringComparison.Ordinal) || size.Name.EndsWith("Layer", StringComparison.Ordinal) ? MostLayers : Most)))
                 faults.Add($"{path}#/{Json.PropertyNamingPolicy!.ConvertName(size.Name)}", value, "No model has such a size.", "Fetch the file again from its origin.");
         faults.ThrowIfAny();
+    }
+
+    private static void CheckLabels(PretrainedConfig config, string path)
+    {
+        if (config.LabelsById is { } labels && Enumerable.Range(0, labels.Count).Any(id => labels.GetValueOrDefault(id.ToString(System.Globalization.CultureInfo.InvariantCulture)) is null))
+            throw new FaultException($"{path}#/id2label", null, "These are no labels, numbered from 0 on.", "Give each class its name: {\"0\": \"negative\", \"1\": \"positive\"}.");
     }
 
     private static string Spell(ModelHead head) => JsonNamingPolicy.SnakeCaseLower.ConvertName(head.ToString());

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stands in for the `finetune` command. Speaks the protocol of `finetune predict|generate CHECKPOINT --stdin` (Contracts/Prediction.cs, Generation.cs) without a model; where there is one, the real command takes over.
-# What a text says, it does: "crash once", "crash", "refuse", "nonsense", "slowly", "endless", "die midway". Each start leaves its process id and environment in the checkpoint.
+# What a text says, it does: "crash once", "crash", "refuse", "nonsense", "slowly", "endless", "die midway", "call as Hermes", "call as Llama". Each start leaves its process id and environment in the checkpoint.
 set -u
 verb=$1
 checkpoint=$2
@@ -14,12 +14,15 @@ output=${0%/Fixtures/*}
 piece() { echo "{\"piece\":{\"prompt\":0,\"text\":\"$1\"}}"; }
 
 generate() {
+    local last=end
     case $1 in
         *slowly*) for ((i = 0; i < 20; i++)); do piece 'step '; sleep 0.01; done ;;
         *endless*) while true; do piece 'on and '; sleep 0.01; done ;;
+        *'call as Hermes'*) piece 'I look.\n<tool'; piece '_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Bonn\"}}\n</tool_call>\n<tool_call>{\"name\": \"weather\"'; last=', \"arguments\": {}}</tool_call>' ;;
+        *'call as Llama'*) piece '{\"name\": \"weather\", '; last='\"parameters\": {\"city\": \"Bonn\"}}' ;;
         *'die midway'*) piece 'half '; echo 'these are my last words' >&2; exit 1 ;;
     esac
-    echo '{"piece":{"prompt":0,"text":"end","finish_reason":"stop","prompt_tokens":1,"completion_tokens":1}}'
+    echo "{\"piece\":{\"prompt\":0,\"text\":\"$last\",\"finish_reason\":\"stop\",\"prompt_tokens\":1,\"completion_tokens\":1}}"
     echo '{"done":true}'
 }
 

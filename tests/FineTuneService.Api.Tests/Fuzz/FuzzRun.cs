@@ -1,23 +1,18 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Api.Tests.Fuzz;
 
-/// <summary>Gives a reader spoilt inputs, one after another, and tells what came of each that it neither read nor refused as it should.</summary>
+/// <summary>Gives a reader spoilt inputs, one after another, and counts what came of each that it neither read nor refused as it should.</summary>
 /// <param name="firstSeed">Of the first input; each has the next.</param>
-internal sealed class FuzzRun(FuzzedReader reader, int firstSeed, int inputs)
+internal sealed class FuzzRun(FuzzedReader reader, int firstSeed, int inputs, FuzzTally tally)
 {
-    private const int Enough = 10, ShownBytes = 600;
     private const int Stack = 1 << 20; // What a thread has where the C library is musl: less than with glibc.
     private const string Memory = "/dev/shm"; // Nobody wants these files on a disk.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    private readonly ConcurrentQueue<string> _failures = new();
     private (int Seed, byte[] Input, long Started) _current = (firstSeed, [], Stopwatch.GetTimestamp());
 
-    /// <returns>A line for each failure, with what is needed to repeat it.</returns>
-    public async Task<IReadOnlyCollection<string>> Run()
+    public async Task Run()
     {
         var ended = new TaskCompletionSource();
         new Thread(() => Work(ended), Stack) { IsBackground = true, Name = reader.File }.Start();
@@ -25,11 +20,13 @@ internal sealed class FuzzRun(FuzzedReader reader, int firstSeed, int inputs)
         {
             Api.Cancel.ThrowIfCancellationRequested();
             var (seed, input, started) = _current;
-            if (Stopwatch.GetElapsedTime(started) > Patience)
-                return [.. _failures, Told(seed, input, $"takes longer than {Patience}")]; // The thread is lost; the process will end soon.
+            if (Stopwatch.GetElapsedTime(started) is var took && FuzzTally.IsTooLong(took))
+            {
+                tally.Count(seed, input, took, isTaken: false, "has no end yet");
+                return; // The thread is lost; the process will end soon.
+            }
         }
         await ended.Task;
-        return _failures;
     }
 
     private void Work(TaskCompletionSource ended)
@@ -39,7 +36,7 @@ internal sealed class FuzzRun(FuzzedReader reader, int firstSeed, int inputs)
         using var last = new StreamWriter(Path.Combine(Path.GetTempPath(), $"finetune-fuzz-{reader.File}.seed")) { AutoFlush = true };
         try
         {
-            for (var seed = firstSeed; seed < firstSeed + inputs && _failures.Count < Enough && !Api.Cancel.IsCancellationRequested; seed++)
+            for (var seed = firstSeed; seed < firstSeed + inputs && !tally.HasEnough && !Api.Cancel.IsCancellationRequested; seed++)
             {
                 last.BaseStream.Position = 0;
                 last.WriteLine(seed);
@@ -47,8 +44,8 @@ internal sealed class FuzzRun(FuzzedReader reader, int firstSeed, int inputs)
                 var input = reader.Spoil(mutator, mutator.OneOf(reader.Corpus));
                 _current = (seed, input, Stopwatch.GetTimestamp());
                 File.WriteAllBytes(Path.Combine(folder.FullName, reader.File), input);
-                if (Problem(folder.FullName, input) is { } problem)
-                    _failures.Enqueue(Told(seed, input, problem));
+                var (isTaken, problem) = Read(folder.FullName, input);
+                tally.Count(seed, input, Stopwatch.GetElapsedTime(_current.Started), isTaken, problem);
             }
             ended.SetResult();
         }
@@ -60,24 +57,22 @@ internal sealed class FuzzRun(FuzzedReader reader, int firstSeed, int inputs)
         File.Delete(((FileStream)last.BaseStream).Name);
     }
 
-    private string? Problem(string folder, byte[] input)
+    private (bool IsTaken, string? Problem) Read(string folder, byte[] input)
     {
-        var before = GC.GetAllocatedBytesForCurrentThread();
+        var (before, isTaken) = (GC.GetAllocatedBytesForCurrentThread(), true);
         try
         {
             reader.Read(folder, input);
         }
         catch (FaultException refused) when (refused.Faults.Count > 0 && refused.Faults.All(fault => fault.Message.Length > 0 && fault.Remedy.Length > 0))
         {
+            isTaken = false;
         }
         catch (Exception error)
         {
-            return $"{error.GetType().Name}: {error.Message} {error.StackTrace?.Split('\n').FirstOrDefault(line => line.Contains("FineTuneService", StringComparison.Ordinal))?.Trim()}";
+            return (false, $"{error.GetType().Name}: {error.Message} {error.StackTrace?.Split('\n').FirstOrDefault(line => line.Contains("FineTuneService", StringComparison.Ordinal))?.Trim()}");
         }
         var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        return allocated > reader.MostAllocated ? $"allocates {allocated >> 20} MB for {input.Length} bytes" : null;
+        return (isTaken, allocated > reader.MostAllocated ? $"allocates {allocated >> 20} MB for {input.Length} bytes" : null);
     }
-
-    private static string Told(int seed, byte[] input, string problem) =>
-        $"seed {seed}: {problem}\n    {(input.Length <= ShownBytes ? Convert.ToBase64String(input) : $"{input.Length} bytes, which the seed makes again")}";
 }

@@ -37,11 +37,11 @@ internal sealed record FuzzedReader(string File, byte[][] Corpus, Func<Mutator, 
     {
         ["job"] = new("job.json", [.. FilesOf("samples", "*.json")], (mutator, input) => mutator.SpoilJson(input, JobWords), (_, input) => JobSpecReader.Read(input)),
         ["csv"] = new("rows.csv", [Text("text,label\r\n\"a, \"\"b\"\"\",1\r\nc;d,2\n"), Text("\uFEFFtext;label\nä;1\n\n😀;0\n"), Text("a\tb\n1\t2.5\n,\t\n")], (mutator, input) => mutator.SpoilBytes(input, []), Profile),
-        ["tsv"] = new("rows.tsv", [.. FilesOf("samples", "*.tsv").Select(file => file[..400])], (mutator, input) => mutator.SpoilBytes(input, []), Profile),
+        ["tsv"] = new("rows.tsv", [.. FilesOf("samples", "*.tsv").Select(file => file[..(Array.IndexOf(file, (byte)'\n', 400) + 1)])], (mutator, input) => mutator.SpoilBytes(input, []), Profile),
         ["jsonl"] = new("rows.jsonl", [Text("{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\", \"label\": [1, {\"x\": null}], \"more\": true}\n\n{\"text\": 1.5}\n")], (mutator, input) => mutator.SpoilLines(input, ["text", "label"]), Profile),
         ["safetensors"] = new("model.safetensors", [.. Headers().Select(Framed)], SpoilHeader, (folder, _) => SafetensorsReader.ReadHeaders(Path.Combine(folder, "model.safetensors"))),
-        ["safetensors index"] = new("model.safetensors.index.json", [Text("""{"metadata": {"total_size": 8}, "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}""")], (mutator, input) => mutator.SpoilJson(input, ["..", "/etc/passwd", "model.safetensors.index.json"]), (folder, _) => SafetensorsReader.ReadHeaders(folder)),
-        ["config"] = new("config.json", [.. FilesOf("models", "config.json")], (mutator, input) => mutator.SpoilJson(input, ["bert", "llama", "gpt2", "model_type", "rope_scaling", "gelu"]), (folder, _) => Forecast(PretrainedConfig.Read(folder))),
+        ["safetensors index"] = new("model.safetensors.index.json", [Text("""{"metadata": {"total_size": 8}, "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}""")], (mutator, input) => mutator.SpoilJson(input, ["..", "/etc/passwd", "model.safetensors.index.json"]), ReadShards),
+        ["config"] = new("config.json", [.. FilesOf("models", "config.json")], (mutator, input) => mutator.SpoilJson(input, ["bert", "llama", "gpt2", "model_type", "rope_scaling", "gelu"]), (folder, _) => Forecast(PretrainedConfig.Read(folder))) { MostAllocated = 256 << 20 }, // A thousand layers, forecast with each change that might help.
         ["tokenizer"] = new("tokenizer.json", [.. FilesOf(Path.Combine("Fixtures", "fuzz"), "*.json")], (mutator, input) => mutator.SpoilJson(input, Parts), Tokenize),
         ["tokenizer config"] = new("tokenizer_config.json", [Text("""{"tokenizer_class": "BertTokenizer", "model_max_length": 512, "do_lower_case": true, "pad_token": "[PAD]", "cls_token": {"content": "[CLS]", "lstrip": false}, "padding_side": "right", "added_tokens_decoder": {"0": {"content": "[PAD]", "special": true}}, "chat_template": [{"name": "default", "template": "{{ messages }}"}, {"name": "../../x", "template": "{{ tools }}"}]}""")], (mutator, input) => mutator.SpoilJson(input, ["pad_token", "chat_template", "../x", "[PAD]"]), TokenizeByVocabulary),
         ["chat template"] = new("chat_template.jinja", [.. FilesOf(Path.Combine("Fixtures", "chat_templates"), "*.json").Select(TemplateOf)], (mutator, input) => mutator.SpoilBytes(input, Jinja), Render) { MostAllocated = 1L << 30 },
@@ -65,11 +65,17 @@ internal sealed record FuzzedReader(string File, byte[][] Corpus, Func<Mutator, 
         Assert.False(profile.AsSpan().Contains('\0'));
     }
 
-    /// <summary>As for a job that draws its first weights: nothing but config.json tells the model's size.</summary>
+    /// <summary>As for a job that draws its first weights, where nothing but config.json tells the model's size; and as for one that trains an adapter.</summary>
     private static void Forecast(PretrainedConfig config)
     {
+        Forecast(config, "\"init\": \"config\"");
+        Forecast(config, "\"method\": {\"type\": \"lora\"}");
+    }
+
+    private static void Forecast(PretrainedConfig config, string how)
+    {
         var task = config.Heads.ContainsKey(ModelHead.SequenceClassification) ? "text-classification" : "causal-lm";
-        var spec = JobSpecReader.Read(Text($$"""{"base_model": "x", "init": "config", "task": "{{task}}", "dataset": {"train": "x"}, "method": {"type": "lora"} }"""));
+        var spec = JobSpecReader.Read(Text($$"""{"base_model": "x", "task": "{{task}}", "dataset": {"train": "x"}, {{how}} }"""));
         var faults = new FaultList();
         var resolved = SpecResolver.Resolve(spec, new() { TrainRows = 100, Columns = ["text", "label"], MaxPositions = config.MaxLength, Parameters = 1000 }, faults).Spec;
         faults.ThrowIfAny();
@@ -108,5 +114,16 @@ internal sealed record FuzzedReader(string File, byte[][] Corpus, Func<Mutator, 
         new { role = "system", content = "Be brief." }, new { role = "user", content = "Hello {{ x }} \u00E4\U0001F600" }, new { role = "assistant", content = "<think>so</think>Hi" }, new { role = "user", content = "Bye" },
     });
 
-    private static void Render(string folder, byte[] input) => ChatTemplate.Parse(Encoding.UTF8.GetString(input), "chat_template.jinja").Render(new(Conversation) { AddGenerationPrompt = true });
+    private static void Render(string folder, byte[] input)
+    {
+        System.IO.File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"bos_token": "<s>", "eos_token": "</s>"}""");
+        ChatTemplate.Load(folder)?.Render(new(Conversation) { AddGenerationPrompt = true });
+    }
+
+    private static void ReadShards(string folder, byte[] input)
+    {
+        foreach (var (name, file) in new[] { ("a", "model-1.safetensors"), ("b", "model-2.safetensors") })
+            System.IO.File.WriteAllBytes(Path.Combine(folder, file), Framed(Text($$"""{"{{name}}":{"dtype":"F32","shape":[3],"data_offsets":[0,12]} }""")));
+        SafetensorsReader.ReadHeaders(folder);
+    }
 }

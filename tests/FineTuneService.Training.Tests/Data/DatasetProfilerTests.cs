@@ -36,6 +36,20 @@ public sealed class DatasetProfilerTests : IDisposable
         Assert.Equal((1000, true, null), (profile.Columns[0].Distinct, profile.Columns[0].DistinctIsMore, profile.Columns[0].Counts));
     }
 
+    [Fact]
+    public void The_values_of_all_columns_together_are_counted_to_a_limit()
+    {
+        const int Texts = 30, Length = 200, Room = 4_000_000;
+        var names = Enumerable.Range(0, Texts).Select(column => $"c{column}");
+        var rows = Enumerable.Range(0, 1000).Select(row => $"{row % 2},{string.Join(',', Enumerable.Range(0, Texts).Select(column => $"{row}-{column}-".PadRight(Length, 'x')))}\n");
+
+        var profile = Profile("a.csv", $"label,{string.Join(',', names)}\n{string.Concat(rows)}");
+
+        Assert.Equal([KeyValuePair.Create("0", 500L), KeyValuePair.Create("1", 500L)], profile.Columns[0].Counts);
+        Assert.All(profile.Columns.Skip(1), column => Assert.Equal((true, null), (column.DistinctIsMore, column.Counts)));
+        Assert.Equal((Room - 2) / Length, profile.Columns.Skip(1).Sum(column => column.Distinct));
+    }
+
     private DatasetProfile Profile(string name, string content)
     {
         File.WriteAllText(Path.Combine(_folder, name), content);

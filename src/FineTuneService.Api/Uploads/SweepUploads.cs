@@ -2,7 +2,7 @@ using System.Data.Common;
 using FineTuneService.Storage;
 using Microsoft.EntityFrameworkCore;
 
-namespace FineTuneService.Api.OpenAi;
+namespace FineTuneService.Api.Uploads;
 
 /// <summary>Ends uploads whose time is over, and removes the parts of all that have ended: also those that a process left behind when it died.</summary>
 public sealed class SweepUploads(IDbContextFactory<FineTuneDb> databases, StorageSettings storage, TimeProvider clock, ILogger<SweepUploads> log) : PeriodicService(TimeSpan.FromMinutes(1), clock)
