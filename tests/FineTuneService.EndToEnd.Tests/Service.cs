@@ -27,6 +27,8 @@ public sealed class Service : IAsyncLifetime
 
     public HttpClient Http { get; } = new(new SocketsHttpHandler()) { Timeout = TimeSpan.FromMinutes(2) };
 
+    public Process Api => _processes[0];
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
