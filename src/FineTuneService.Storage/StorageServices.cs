@@ -61,7 +61,7 @@ public static class StorageServices
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
         settings.Options ??= "-c idle_in_transaction_session_timeout=60s";
         if (!settings.ShouldSerialize("Max Auto Prepare"))
-            settings.MaxAutoPrepare = 100; // Polls ask the same few questions again and again: planned once per connection.
+            settings.MaxAutoPrepare = 50; // Polls ask the same few questions again and again: planned once per connection.
         connectionString = settings.ConnectionString;
         services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
         services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());

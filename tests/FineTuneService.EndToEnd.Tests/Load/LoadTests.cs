@@ -58,7 +58,7 @@ public sealed class LoadTests
         var queue = (await service.Get("/workers"))["queues"]!.AsArray().Single(queue => (string?)queue!["capability"] == "gpu")!;
         Tell($"queue: {queue["waiting"]} jobs wait");
         Assert.Equal(jobs.Count + figures.Post.Count, (int)queue["waiting"]!);
-        Assert.Equal(0, listeners.Lost);
+        Assert.Equal(0, figures.Job.Failed + figures.List.Failed + figures.Post.Failed + listeners.Lost);
         Assert.True(listeners.Events >= load.Listeners);
         return figures;
     }

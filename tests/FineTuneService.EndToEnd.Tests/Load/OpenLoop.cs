@@ -6,7 +6,7 @@ namespace FineTuneService.EndToEnd.Tests.Load;
 /// </summary>
 internal static class OpenLoop
 {
-    /// <param name="send">Gets the request's number; what it throws ends the run.</param>
+    /// <param name="send">Gets the request's number.</param>
     public static async Task Run(double perSecond, TimeSpan duration, Func<int, Task> send, Func<int, Latencies> latencies, CancellationToken cancel)
     {
         var (clock, count) = (TimeProvider.System, (int)(perSecond * duration.TotalSeconds));
@@ -23,8 +23,15 @@ internal static class OpenLoop
 
         async Task Send(int number, TimeSpan due)
         {
-            await send(number);
-            latencies(number).Add(clock.GetElapsedTime(began) - due);
+            try
+            {
+                await send(number);
+                latencies(number).Add(clock.GetElapsedTime(began) - due);
+            }
+            catch (Exception error) when (!cancel.IsCancellationRequested)
+            {
+                latencies(number).Fail(error);
+            }
         }
     }
 }
