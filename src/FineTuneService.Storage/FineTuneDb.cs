@@ -25,6 +25,7 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     public DbSet<Dataset> Datasets => Set<Dataset>();
     public DbSet<Job> Jobs => Set<Job>();
     public DbSet<Metric> Metrics => Set<Metric>();
+    public DbSet<MetricRollup> MetricRollups => Set<MetricRollup>();
     public DbSet<JobEvent> Events => Set<JobEvent>();
     public DbSet<Checkpoint> Checkpoints => Set<Checkpoint>();
     public DbSet<Sweep> Sweeps => Set<Sweep>();
@@ -118,8 +119,10 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
             job.HasIndex(row => new { row.ProjectId, row.Id });
             job.HasIndex(row => row.DependsOn).HasMethod("gin");
             job.HasIndex(row => row.SweepId);
+            job.HasIndex(row => new { row.Requires, row.Priority, row.Id }).HasFilter("status IN ('Queued', 'Retrying')"); // A place in the queue is counted at every poll of a job.
         });
         modelBuilder.Entity<Metric>().HasKey(metric => new { metric.JobId, metric.Seq, metric.Name });
+        modelBuilder.Entity<MetricRollup>().HasKey(rollup => new { rollup.JobId, rollup.Name, rollup.Bucket });
         modelBuilder.Entity<JobEvent>(happened =>
         {
             happened.Property(row => row.Id).UseIdentityAlwaysColumn();

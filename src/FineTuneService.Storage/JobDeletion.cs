@@ -17,6 +17,7 @@ public sealed class JobDeletion(IDbContextFactory<FineTuneDb> databases, Storage
         if (await db.LockJob(jobId, cancel) is not { } job || !job.Status.IsTerminal())
             return false;
         await db.Metrics.Where(row => row.JobId == jobId).ExecuteDeleteAsync(cancel);
+        await db.MetricRollups.Where(row => row.JobId == jobId).ExecuteDeleteAsync(cancel);
         await db.Events.Where(row => row.JobId == jobId).ExecuteDeleteAsync(cancel);
         await db.Checkpoints.Where(row => row.JobId == jobId).ExecuteDeleteAsync(cancel);
         await db.WebhookDeliveries.Where(row => row.JobId == jobId).ExecuteDeleteAsync(cancel);

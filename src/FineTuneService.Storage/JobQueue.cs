@@ -52,8 +52,7 @@ public sealed class JobQueue(NpgsqlDataSource database, JobStorage hangfire, Tim
     private static BackgroundJobClient Client(NpgsqlConnection connection)
     {
         var options = StorageServices.HangfireOptions();
-        options.PrepareSchemaIfNecessary = false;
-        options.EnableLongPolling = false; // This storage only writes.
+        options.PrepareSchemaIfNecessary = false; // EnableLongPolling stays: it also makes whoever enqueues wake the workers.
         options.UseSlidingInvisibilityTimeout = false;
         return new BackgroundJobClient(new PostgreSqlStorage(new ExistingNpgsqlConnectionFactory(connection, options), options));
     }

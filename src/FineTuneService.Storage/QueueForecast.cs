@@ -17,8 +17,10 @@ public static class QueueForecast
         var jobs = db.Jobs.IgnoreQueryFilters();
         var since = now - WorkerSilence;
         var slots = await db.Workers.Where(worker => worker.HeartbeatAt > since && !worker.Draining && (job.Requires == null || worker.Capabilities.Contains(job.Requires))).SumAsync(worker => worker.Slots, cancel);
+        if (slots == 0)
+            return (position, null);
         var lasted = await jobs.Where(other => other.Status == JobStatus.Succeeded && other.Requires == job.Requires).OrderByDescending(other => other.FinishedAt).Take(Recent).Select(other => other.RunSeconds).ToListAsync(cancel);
-        if (slots == 0 || lasted.Count == 0)
+        if (lasted.Count == 0)
             return (position, null);
         var usual = lasted.Average();
         var running = await jobs.Where(other => other.Status == JobStatus.Preparing || other.Status == JobStatus.Running).Select(other => other.EtaSeconds).ToListAsync(cancel);

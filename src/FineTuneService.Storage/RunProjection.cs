@@ -63,6 +63,7 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
         private readonly CheckpointRows _checkpoints = new(db, job);
         private readonly List<Metric> _metrics = [];
         private readonly List<LogLine> _lines = [];
+        private long _changedFrom = job.LogSeq + 1; // The first line whose numbers are not rolled up as they are now.
 
         public async Task Add(LogLine line, CancellationToken cancel)
         {
@@ -113,6 +114,7 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
                 }
                 await copy.CompleteAsync(cancel);
             }
+            await MetricRollup.Write(db, job, _changedFrom, cancel);
             await using (var copy = await connection.BeginBinaryImportAsync($"COPY {FineTuneDb.Schema}.events (job_id, seq, type, time, data) FROM STDIN (FORMAT BINARY)", cancel))
             {
                 foreach (var (happened, json) in _lines)
@@ -133,7 +135,13 @@ public sealed partial class RunProjection(IDbContextFactory<FineTuneDb> database
         private async Task Rewind(RunStarted started, CancellationToken cancel)
         {
             _metrics.RemoveAll(metric => metric.Step > started.LastValidStep);
-            await db.Metrics.Where(metric => metric.JobId == job.Id && metric.Step > started.LastValidStep).ExecuteDeleteAsync(cancel);
+            var isVoid = db.Metrics.Where(metric => metric.JobId == job.Id && metric.Step > started.LastValidStep);
+            if (await isVoid.MinAsync(metric => (long?)metric.Seq, cancel) is { } first)
+            {
+                _changedFrom = Math.Min(_changedFrom, first);
+                await isVoid.ExecuteDeleteAsync(cancel);
+                await db.MetricRollups.Where(rollup => rollup.JobId == job.Id && rollup.Bucket >= first / MetricRollup.Width).ExecuteDeleteAsync(cancel);
+            }
             (job.Step, job.Epoch, job.TotalSteps) = (started.Step, started.Epoch, started.TotalSteps);
             (job.ForecastMemoryBytes, job.PeakMemoryBytes) = (started.ForecastMemoryBytes, null);
         }

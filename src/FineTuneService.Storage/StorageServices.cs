@@ -60,6 +60,8 @@ public static class StorageServices
         // A process that is stopped in the middle of a transaction, or cut off, would hold its locks, Hangfire's among them, for as long as it sleeps.
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
         settings.Options ??= "-c idle_in_transaction_session_timeout=60s";
+        if (!settings.ShouldSerialize("Max Auto Prepare"))
+            settings.MaxAutoPrepare = 50; // Polls ask the same few questions again and again: planned once per connection.
         connectionString = settings.ConnectionString;
         services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
         services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());

@@ -1,6 +1,9 @@
+using System.Net;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneService.Api.Tests;
 
@@ -44,6 +47,37 @@ public sealed class MetricsTests(Api api)
         var metric = Assert.Single((await api.Get($"/jobs/{id}/metrics?names=loss"))["data"]!.AsArray())!.AsObject();
 
         Assert.False(metric.ContainsKey("value"));
+    }
+
+    [Fact]
+    public async Task A_chart_has_few_points_of_each_metric_and_every_spike()
+    {
+        var id = await api.PutJob(JobStatus.Running);
+        var lines = from seq in Enumerable.Range(1, 5000)
+                    let happened = new StepLogged { Seq = seq, Attempt = 1, Step = seq, Metrics = new Dictionary<string, double> { ["loss"] = seq == 3333 ? 1000 : 1, ["learning_rate"] = seq } }
+                    select new LogLine(happened, JsonSerializer.Serialize<TrainingEvent>(happened, SnakeCaseJson.Options));
+        Assert.True(await api.Services.GetRequiredService<RunProjection>().Apply(id, 1, [.. lines], 1, Api.Cancel));
+
+        var chart = await api.Get($"/jobs/{id}/metrics?points=50");
+
+        Assert.False((bool)chart["has_more"]!);
+        var points = chart["data"]!.AsArray().ToLookup(point => (string)point!["name"]!, point => ((int)point!["step"]!, (double)point["value"]!));
+        Assert.Equal(["learning_rate", "loss"], points.Select(metric => metric.Key).Order());
+        Assert.All(points, metric => Assert.InRange(metric.Count(), 25, 50));
+        Assert.Contains((3333, 1000), points["loss"]);
+        Assert.All((await api.Get($"/jobs/{id}/metrics?points=50&names=loss"))["data"]!.AsArray(), point => Assert.Equal("loss", (string)point!["name"]!));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2001)]
+    public async Task Points_have_bounds(int points)
+    {
+        var id = await api.PutJob(JobStatus.Running);
+
+        var problem = await api.Get($"/jobs/{id}/metrics?points={points}", HttpStatusCode.UnprocessableEntity);
+
+        Assert.Equal(["?points"], Api.Pointers(problem));
     }
 
     private async Task<string> WithMetrics(int lines, double value = 1)

@@ -25,7 +25,9 @@ public sealed class Service : IAsyncLifetime
 
     public const string Key = "ft_of_the_tests_which_nobody_can_guess_0123";
 
-    public HttpClient Http { get; } = new(new SocketsHttpHandler()) { Timeout = TimeSpan.FromMinutes(2) };
+    public HttpClient Http { get; } = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1000 }) { Timeout = TimeSpan.FromMinutes(2) };
+
+    public Process Api => _processes[0];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

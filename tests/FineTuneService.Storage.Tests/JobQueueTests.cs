@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using Hangfire;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 
 namespace FineTuneService.Storage.Tests;
 
@@ -25,6 +26,18 @@ public sealed class JobQueueTests(Cluster cluster) : IAsyncLifetime
         Assert.Equal("status", (await db.Events.SingleAsync(Cancel)).Type);
         var queued = _services.GetRequiredService<JobStorage>().GetMonitoringApi().EnqueuedJobs("default", 0, 10).Single();
         Assert.Equal((job.HangfireJobId, "default"), (queued.Key, queued.Value.Job.Args[0]));
+    }
+
+    [Fact]
+    public async Task A_queued_job_wakes_the_workers()
+    {
+        await using var worker = await _services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync(Cancel);
+        await using (var listen = new NpgsqlCommand("LISTEN new_job", worker)) // Hangfire.PostgreSql's channel.
+            await listen.ExecuteNonQueryAsync(Cancel);
+
+        await _services.GetRequiredService<JobQueue>().Enqueue(Sample.Job("job_1"), Cancel);
+
+        Assert.True(await worker.WaitAsync(TimeSpan.FromSeconds(20), Cancel));
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
@@ -9,9 +8,6 @@ namespace FineTuneService.Api.Jobs;
 /// <summary>A job as clients see it.</summary>
 public sealed record JobView
 {
-    // A specification stored by another version may have members that this one does not know.
-    private static readonly JsonSerializerOptions Stored = new(Catalog.Json) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip };
-
     public required string Id { get; init; }
     public string? Name { get; init; }
 
@@ -56,9 +52,11 @@ public sealed record JobView
     public required double RunSeconds { get; init; }
 
     /// <summary>The specification with every <c>auto</c> and default filled in.</summary>
+    [JsonConverter(typeof(StoredJson<JobSpec>))]
     public required JobSpec Spec { get; init; }
 
     /// <summary>What the service chose, and why.</summary>
+    [JsonConverter(typeof(StoredJson<IReadOnlyList<Resolution>>))]
     public required IReadOnlyList<Resolution> Resolutions { get; init; }
 
     public static JobView From(Job job) => new()
@@ -68,7 +66,7 @@ public sealed record JobView
         Sweep = job.SweepId,
         Status = job.Status,
         Reason = job.Reason,
-        Faults = job.Faults is null ? null : JsonSerializer.Deserialize<Fault[]>(job.Faults, Stored),
+        Faults = job.Faults is null ? null : StoredJson<Fault[]>.Parse(job.Faults),
         Attempt = job.Attempt,
         Progress = new()
         {
@@ -90,8 +88,8 @@ public sealed record JobView
         RunSeconds = job.RunSeconds,
         Version = job.Version,
         Priority = job.Priority,
-        Spec = JsonSerializer.Deserialize<JobSpec>(job.Spec, Stored)!,
-        Resolutions = JsonSerializer.Deserialize<Resolution[]>(job.Resolutions, Stored)!,
+        Spec = StoredJson<JobSpec>.Parse(job.Spec),
+        Resolutions = StoredJson<IReadOnlyList<Resolution>>.Parse(job.Resolutions),
     };
 }
 

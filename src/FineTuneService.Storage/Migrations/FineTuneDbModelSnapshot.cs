@@ -478,6 +478,10 @@ namespace FineTuneService.Storage.Migrations
                     b.HasIndex("ProjectId", "Id")
                         .HasDatabaseName("ix_jobs_project_id_id");
 
+                    b.HasIndex("Requires", "Priority", "Id")
+                        .HasDatabaseName("ix_jobs_requires_priority_id")
+                        .HasFilter("status IN ('Queued', 'Retrying')");
+
                     b.ToTable("jobs", "finetune");
                 });
 
@@ -560,6 +564,42 @@ namespace FineTuneService.Storage.Migrations
                         .HasName("pk_metrics");
 
                     b.ToTable("metrics", "finetune");
+                });
+
+            modelBuilder.Entity("FineTuneService.Storage.MetricRollup", b =>
+                {
+                    b.Property<string>("JobId")
+                        .HasColumnType("text")
+                        .HasColumnName("job_id");
+
+                    b.Property<string>("Name")
+                        .HasColumnType("text")
+                        .HasColumnName("name");
+
+                    b.Property<long>("Bucket")
+                        .HasColumnType("bigint")
+                        .HasColumnName("bucket");
+
+                    b.Property<double>("High")
+                        .HasColumnType("double precision")
+                        .HasColumnName("high");
+
+                    b.Property<long>("HighSeq")
+                        .HasColumnType("bigint")
+                        .HasColumnName("high_seq");
+
+                    b.Property<double>("Low")
+                        .HasColumnType("double precision")
+                        .HasColumnName("low");
+
+                    b.Property<long>("LowSeq")
+                        .HasColumnType("bigint")
+                        .HasColumnName("low_seq");
+
+                    b.HasKey("JobId", "Name", "Bucket")
+                        .HasName("pk_metric_rollups");
+
+                    b.ToTable("metric_rollups", "finetune");
                 });
 
             modelBuilder.Entity("FineTuneService.Storage.Project", b =>
