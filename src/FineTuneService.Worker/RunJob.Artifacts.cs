@@ -38,7 +38,7 @@ internal sealed partial class RunJob
         {
             await Persist(() => End(job, JobStatus.Failed, error.Faults[0].Message, error.Faults));
         }
-        catch (Exception error) when (error is ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (!FullDisk.Is(error) && error is ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
         {
             log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not bring its files here", job.Id, job.Attempt);
             await LoseAttempt(job, error is ArtifactsAwayException ? StoreIsAway : error is ArtifactDamagedException ? error.Message : "Its files could not be written here.", LostArtifacts);

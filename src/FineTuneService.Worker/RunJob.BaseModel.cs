@@ -37,7 +37,7 @@ internal sealed partial class RunJob
             await Persist(() => End(job, JobStatus.Failed, "The base model cannot be had.", error.Faults));
             return null;
         }
-        catch (Exception error) when (error is HubUnreachableException or MergeLostException or ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (!FullDisk.Is(error) && error is HubUnreachableException or MergeLostException or ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
         {
             log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not bring its base model here", job.Id, job.Attempt);
             await LoseAttempt(job, error switch
