@@ -109,6 +109,10 @@ internal sealed partial class RunJob
             return row is not null && await checkpoints.Find(row, stop) is { } folder ? folder : throw Gone(checkpoint, pointer);
         }, stop), () => Task.CompletedTask);
 
+    /// <returns>Null when this attempt has ended.</returns>
+    private Task<string?> FetchBaseModel(Job job, string name) =>
+        Accompany(job, $"the fetch of {name}", stop => Patiently(() => baseModels.Find(name, stop), stop), () => Task.CompletedTask);
+
     /// <summary>Tries again while the store is away, for a while.</summary>
     private async Task<T> Patiently<T>(Func<Task<T>> work, CancellationToken cancel)
     {

@@ -59,7 +59,7 @@ internal sealed partial class RunJob
         if (spec["revision"]?.GetValue<string>() is { } commit)
             return await FetchFromHub(job, HubModel.Parse(name, commit), withWeights: !isNew);
         if (CheckpointName.Parse(name) is not { } checkpoint)
-            return Path.Combine(storage.ModelsDirectory, name);
+            return await FetchBaseModel(job, name);
         return await FolderOf(job, checkpoint, "/base_model") is not { } folder ? null
             : isNew || !MergedCheckpoints.IsAdapter(folder) ? folder
             : await Merge(job, checkpoint, folder);

@@ -24,6 +24,7 @@ internal sealed partial class RunJob(
     ArtifactStore artifacts,
     DatasetFiles datasets,
     CheckpointFiles checkpoints,
+    BaseModelFiles baseModels,
     RunFiles files,
     WorkerMetrics metrics,
     IOptions<WorkerSettings> options,
