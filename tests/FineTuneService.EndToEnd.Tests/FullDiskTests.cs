@@ -57,6 +57,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Created, status);
         Assert.Equal(200_000, (int)dataset["rows"]!);
         Assert.Equal(rows, await _house.Http.GetStringAsync($"/datasets/{dataset["id"]}/content", Cancel));
+        RunProof.Tell($"{rows.Length} bytes refused twice and taken once");
     }
 
     [Fact]
@@ -82,6 +83,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         await Downloads(id);
         var started = (await Data(id, "started")).Select(data => (int)data["step"]!).ToList();
         Assert.Equal(0, started[0]);
+        RunProof.Tell($"{await Attempts(id)} attempts, begun at steps {string.Join(", ", started)}");
         Assert.All(started[1..], step => Assert.Contains($"checkpoint-{step}/", string.Join('\n', good.Keys), StringComparison.Ordinal));
     }
 
@@ -112,6 +114,7 @@ public sealed class FullDiskTests : IAsyncLifetime
 
         await RunProof.Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
         await RunProof.IsWhole(_house, id, 600);
+        RunProof.Tell($"{duration.TotalSeconds:F0} s without room, {await Attempts(id)} attempts, 600 steps");
     }
 
     [Fact]
@@ -131,6 +134,7 @@ public sealed class FullDiskTests : IAsyncLifetime
 
         await RunProof.Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
         await RunProof.IsWhole(_house, id, 16);
+        RunProof.Tell($"{await Attempts(id)} attempts");
     }
 
     [Fact]
