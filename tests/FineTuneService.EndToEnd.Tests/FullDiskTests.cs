@@ -170,7 +170,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     /// <summary>Checks what has ended, and deletes it.</summary>
     private async Task MakeRoom()
     {
-        foreach (var run in Directory.GetDirectories(Path.Combine(_house.Data, "runs")))
+        foreach (var run in Directory.GetDirectories(Directory.CreateDirectory(Path.Combine(_house.Data, "runs")).FullName))
             if ((string?)(await _house.Get($"/jobs/{Path.GetFileName(run)}"))["status"] == "succeeded")
             {
                 await RunProof.IsWhole(_house, Path.GetFileName(run), RunProof.Steps);
