@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
 using FineTuneService.Contracts;
-using FineTuneService.Training.Native;
 
 namespace FineTuneService.Cli;
 
@@ -40,7 +39,7 @@ internal sealed class EventLog : IDisposable
         {
             Written?.Invoke(stamped);
         }
-        catch (Exception error) when (Durable.IsWithoutRoom(error))
+        catch (Exception error) when (FullDisk.Is(error))
         {
             // Standard output is a file on the same disk; the event is not lost.
         }
@@ -52,7 +51,7 @@ internal sealed class EventLog : IDisposable
         using (_file)
         {
             if (_waiting.Length > 0 && !TryWrite())
-                throw new IOException("The last events found no room on the disk.");
+                throw FullDisk.Error("The last events found no room on the disk.");
         }
     }
 
@@ -67,7 +66,7 @@ internal sealed class EventLog : IDisposable
             _waiting.SetLength(0);
             return true;
         }
-        catch (Exception error) when (Durable.IsWithoutRoom(error))
+        catch (Exception error) when (FullDisk.Is(error))
         {
             _file.SetLength(end);
             _file.Position = end;

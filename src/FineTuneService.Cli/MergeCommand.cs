@@ -27,10 +27,18 @@ internal static class MergeCommand
         // Renamed when it is whole: a half-written model must not look like one.
         var draft = output + ".draft";
         Directory.CreateDirectory(draft);
-        PretrainedFolder.Save(draft, model);
-        foreach (var file in folder.TokenizerFiles)
-            File.Copy(file, Path.Combine(draft, Path.GetFileName(file)), overwrite: true);
-        Directory.Move(draft, output);
+        try
+        {
+            PretrainedFolder.Save(draft, model);
+            foreach (var file in folder.TokenizerFiles)
+                File.Copy(file, Path.Combine(draft, Path.GetFileName(file)), overwrite: true);
+            Directory.Move(draft, output);
+        }
+        catch
+        {
+            Directory.Delete(draft, recursive: true); // What has no room there needs it most.
+            throw;
+        }
         Console.WriteLine($"{output}: {model.Architecture}, {model.ParameterCount:N0} parameters");
         return TrainerExit.Succeeded;
     }

@@ -79,6 +79,10 @@ internal static class TrainCommand
             Verb.Tell(error.Faults);
             return TrainerExit.Faulted;
         }
+        catch (Exception error) when (FullDisk.Is(error))
+        {
+            return Verb.Tell(error);
+        }
         catch (Exception error)
         {
             log.Append(new RunFailed { Reason = $"{error.GetType().Name}: {error.Message}", Faults = [] });
@@ -133,7 +137,7 @@ internal static class TrainCommand
             {
                 return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
-            catch (IOException)
+            catch (IOException error) when (!FullDisk.Is(error))
             {
                 if (Stopwatch.GetElapsedTime(began) >= patience)
                     return null;

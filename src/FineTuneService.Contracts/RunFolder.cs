@@ -68,4 +68,7 @@ public static class TrainerExit
 
     /// <summary>The run has changed something about itself and begins anew: seen by nobody but those that start its processes.</summary>
     public const int Restart = 5;
+
+    /// <summary>The disk has no room for what could not wait; what was saved before is whole, and it goes on from there.</summary>
+    public const int DiskFull = 6;
 }

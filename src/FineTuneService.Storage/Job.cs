@@ -49,7 +49,7 @@ public sealed class Job
     /// <summary>Seconds that its attempts have run, all together; a job on several devices holds each for so long.</summary>
     public double RunSeconds { get; set; }
 
-    /// <summary>Attempts at or before this one were of an earlier life: it was retried by hand, or resumed.</summary>
+    /// <summary>Attempts that do not count among those that may be lost: of an earlier life, before it was retried by hand or resumed, and those that a full disk has ended.</summary>
     public int ForgivenAttempts { get; set; }
 
     /// <summary>Counts the workers that took it. Every write of a run carries it, so that a stale worker's writes are refused.</summary>

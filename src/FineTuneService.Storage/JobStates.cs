@@ -38,12 +38,15 @@ public sealed class JobStates(IDbContextFactory<FineTuneDb> databases, SweepProg
     }, cancel);
 
     /// <param name="delay">Before a job that is to be retried may be taken again.</param>
+    /// <param name="isForgiven">Whether this attempt does not count among those that may be lost.</param>
     /// <returns>False when the job is no longer this attempt's, or the move is not allowed.</returns>
-    public async Task<bool> Change(string jobId, int attempt, JobStatus to, string? reason, IReadOnlyList<Fault>? faults, CancellationToken cancel, TimeSpan delay = default) => await OnLocked(jobId, (db, job) =>
+    public async Task<bool> Change(string jobId, int attempt, JobStatus to, string? reason, IReadOnlyList<Fault>? faults, CancellationToken cancel, TimeSpan delay = default, bool isForgiven = false) => await OnLocked(jobId, (db, job) =>
     {
         if (job.Attempt != attempt || !job.Status.CanBecome(to))
             return null;
         job.NotBefore = to == JobStatus.Retrying ? clock.GetUtcNow() + delay : null;
+        if (isForgiven)
+            job.ForgivenAttempts++;
         if (faults is { Count: > 0 })
             job.Faults = JsonSerializer.Serialize(faults, SnakeCaseJson.Options);
         Move(db, job, to, reason);

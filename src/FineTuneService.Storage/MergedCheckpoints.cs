@@ -80,6 +80,8 @@ public sealed class MergedCheckpoints(TrainerLocation trainer, StorageSettings s
         await process.WaitForExitAsync();
         if (process.ExitCode == TrainerExit.Faulted)
             throw new FaultException("?merged", "true", $"The adapter cannot be merged. {Tell(errors, checkpoint)}", "Mend that, or take the adapter as it is and merge it with its base by finetune merge.");
+        if (process.ExitCode == TrainerExit.DiskFull)
+            throw FullDisk.Error("There is no room for the merged model.");
         if (process.ExitCode != TrainerExit.Succeeded)
             throw new MergeLostException($"finetune merge ended with exit code {process.ExitCode}. {errors}");
     }

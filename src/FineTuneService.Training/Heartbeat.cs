@@ -1,5 +1,4 @@
 using FineTuneService.Contracts;
-using FineTuneService.Training.Native;
 
 namespace FineTuneService.Training;
 
@@ -23,7 +22,7 @@ public sealed class Heartbeat(RunFolder folder, TimeProvider clock)
                 File.WriteAllBytes(folder.Heartbeat, []);
             File.SetLastWriteTimeUtc(folder.Heartbeat, now.UtcDateTime);
         }
-        catch (Exception error) when (Durable.IsWithoutRoom(error))
+        catch (Exception error) when (FullDisk.Is(error))
         {
             // There will be, another second.
         }

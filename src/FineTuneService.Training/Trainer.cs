@@ -112,7 +112,7 @@ public sealed class Trainer(TrainerParts parts)
                 if (ends)
                     return Finish();
             }
-            if (step == Plan.TotalSteps)
+            if (step == Plan.TotalSteps || _state.Resume.IsFinal)
                 return Finish();
             if (stops)
                 return Stopped();
@@ -185,6 +185,13 @@ public sealed class Trainer(TrainerParts parts)
             TruncatedTokens = truncatedTokens,
             ForecastMemoryBytes = parts.Forecast.PeakBytes,
         });
+        if (!parts.Ranks.IsFirst)
+            return latest;
+        // Whoever died between a checkpoint and its line in the log has left one that nobody knows of, or more than there should be.
+        if (latest is { } resumed && !parts.Store.IsTold(resumed))
+            TellSaved();
+        Prune();
+        parts.Store.Sweep();
         return latest;
     }
 
@@ -261,35 +268,44 @@ public sealed class Trainer(TrainerParts parts)
         foreach (var callback in parts.Callbacks)
             if (callback.SaveState() is { } saved)
                 _state.StatefulCallbacks[callback.Name] = saved;
-        if (TrySave(final) is not { } bytes)
+        _state.Resume.IsFinal = final;
+        if (!TrySave(final))
         {
             (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = bestBefore;
             return;
         }
-        Emit(new CheckpointSaved
-        {
-            Path = $"checkpoints/checkpoint-{step}",
-            Bytes = bytes,
-            Best = best,
-            Final = final,
-            Metrics = _state.Resume.EvaluatedHere ?? [],
-        });
+        TellSaved();
+        Prune();
+    }
+
+    private void TellSaved() => Emit(new CheckpointSaved
+    {
+        Path = $"checkpoints/checkpoint-{_state.GlobalStep}",
+        Bytes = parts.Store.Bytes(_state.GlobalStep),
+        Best = _state.BestGlobalStep == _state.GlobalStep,
+        Final = _state.Resume.IsFinal,
+        Metrics = _state.Resume.EvaluatedHere ?? [],
+    });
+
+    private void Prune()
+    {
         foreach (var deleted in parts.Store.Prune(Arguments.SaveTotalLimit, Arguments.LoadBestModelAtEnd ? _state.BestGlobalStep : null))
             parts.Emit(new CheckpointDeleted { Path = $"checkpoints/checkpoint-{deleted}", Step = deleted, Epoch = Plan.Epoch(deleted) });
     }
 
-    /// <returns>Bytes of the checkpoint; null when the disk has no room for it: training goes on, and what was saved before is untouched.</returns>
+    /// <returns>False when the disk has no room for it: training goes on, and what was saved before is untouched.</returns>
     /// <exception cref="IOException">When that was the last chance.</exception>
-    private long? TrySave(bool final)
+    private bool TrySave(bool final)
     {
         try
         {
-            return parts.Store.Save(_state.GlobalStep, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer));
+            parts.Store.Save(_state.GlobalStep, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer));
+            return true;
         }
-        catch (Exception error) when (!final && Durable.IsWithoutRoom(error))
+        catch (Exception error) when (!final && FullDisk.Is(error))
         {
             Warn("checkpoint_not_saved", $"checkpoint-{_state.GlobalStep} has no room on the disk. Training goes on, and the next checkpoint is tried when it is due; until then the run can be resumed from {Beginning}.");
-            return null;
+            return false;
         }
     }
 

@@ -38,7 +38,7 @@ internal sealed partial class RunJob
         {
             await Persist(() => End(job, JobStatus.Failed, error.Faults[0].Message, error.Faults));
         }
-        catch (Exception error) when (error is ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (!FullDisk.Is(error) && error is ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
         {
             log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not bring its files here", job.Id, job.Attempt);
             await LoseAttempt(job, error is ArtifactsAwayException ? StoreIsAway : error is ArtifactDamagedException ? error.Message : "Its files could not be written here.", LostArtifacts);
@@ -108,6 +108,10 @@ internal sealed partial class RunJob
             var row = await db.Checkpoints.AsNoTracking().SingleOrDefaultAsync(row => row.JobId == checkpoint.JobId && row.Step == step && row.DeletedAt == null, stop);
             return row is not null && await checkpoints.Find(row, stop) is { } folder ? folder : throw Gone(checkpoint, pointer);
         }, stop), () => Task.CompletedTask);
+
+    /// <returns>Null when this attempt has ended.</returns>
+    private Task<string?> FetchBaseModel(Job job, string name) =>
+        Accompany(job, $"the fetch of {name}", stop => Patiently(() => baseModels.Find(name, stop), stop), () => Task.CompletedTask);
 
     /// <summary>Tries again while the store is away, for a while.</summary>
     private async Task<T> Patiently<T>(Func<Task<T>> work, CancellationToken cancel)

@@ -37,7 +37,7 @@ internal sealed partial class RunJob
             await Persist(() => End(job, JobStatus.Failed, "The base model cannot be had.", error.Faults));
             return null;
         }
-        catch (Exception error) when (error is HubUnreachableException or MergeLostException or ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (!FullDisk.Is(error) && error is HubUnreachableException or MergeLostException or ArtifactsAwayException or ArtifactDamagedException or IOException or UnauthorizedAccessException)
         {
             log.LogWarning(error, "Job {JobId}: attempt {Attempt} could not bring its base model here", job.Id, job.Attempt);
             await LoseAttempt(job, error switch
@@ -59,7 +59,7 @@ internal sealed partial class RunJob
         if (spec["revision"]?.GetValue<string>() is { } commit)
             return await FetchFromHub(job, HubModel.Parse(name, commit), withWeights: !isNew);
         if (CheckpointName.Parse(name) is not { } checkpoint)
-            return Path.Combine(storage.ModelsDirectory, name);
+            return await FetchBaseModel(job, name);
         return await FolderOf(job, checkpoint, "/base_model") is not { } folder ? null
             : isNew || !MergedCheckpoints.IsAdapter(folder) ? folder
             : await Merge(job, checkpoint, folder);

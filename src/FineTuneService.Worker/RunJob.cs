@@ -24,6 +24,7 @@ internal sealed partial class RunJob(
     ArtifactStore artifacts,
     DatasetFiles datasets,
     CheckpointFiles checkpoints,
+    BaseModelFiles baseModels,
     RunFiles files,
     WorkerMetrics metrics,
     IOptions<WorkerSettings> options,
@@ -48,6 +49,20 @@ internal sealed partial class RunJob(
         using var telemetry = new RunTelemetry(job, metrics, clock);
         using var lines = log.BeginScope(new Dictionary<string, object> { ["JobId"] = job.Id, ["Attempt"] = job.Attempt }); // Of whoever logs while this runs.
         log.LogInformation("Job {JobId}: attempt {Attempt} begins", job.Id, job.Attempt);
+        try
+        {
+            await Train(job, telemetry, cancel);
+        }
+        catch (Exception error) when (FullDisk.Is(error))
+        {
+            log.LogWarning("Job {JobId}: attempt {Attempt} finds no room on the disk: {Error}", job.Id, job.Attempt, error.GetBaseException().Message);
+            await Persist(() => End(job, JobStatus.Retrying, DiskIsFull, lost: LostToDisk));
+        }
+    }
+
+    /// <exception cref="IOException">When there is no room for what a run needs before it begins: see <see cref="FullDisk"/>.</exception>
+    private async Task Train(Job job, RunTelemetry telemetry, CancellationToken cancel)
+    {
         if (await FetchFiles(job) is null || await PlaceModels(job) is not { } places)
             return;
         var folder = await Prepare(job, places, cancel);
@@ -160,6 +175,7 @@ internal sealed partial class RunJob(
             (Ending.PauseRequested, _, _) => (JobStatus.Paused, "Paused on request.", null),
             (Ending.OutOfTime, _, _) => (JobStatus.Failed, OutOfTime, null),
             (Ending.ShuttingDown, _, _) => (JobStatus.Retrying, "The worker was shut down; another continues.", null),
+            (_, TrainerExit.DiskFull, _) => (JobStatus.Retrying, DiskIsFull, null),
             _ when needsLess || Lost(job) < _settings.MaxAttempts => (JobStatus.Retrying, Describe(process, said), null),
             _ => (JobStatus.Failed, Describe(process, said) + $" That was attempt {Lost(job)} of {_settings.MaxAttempts}.", (IReadOnlyList<Fault>?)null),
         };
@@ -171,16 +187,17 @@ internal sealed partial class RunJob(
         }
         log.LogInformation("Job {JobId}: attempt {Attempt} ends {Status}, exit code {ExitCode}. {Errors}", job.Id, job.Attempt, status, process.ExitCode, status == JobStatus.Succeeded ? "" : process.Errors);
         var isLost = ending == Ending.Exited && (process.ExitCode, said) is not ((TrainerExit.Succeeded, RunSucceeded) or (TrainerExit.Faulted, RunFailed));
-        return await End(job, status, reason, faults, !isLost ? null : process.WantOfMemory is null ? "trainer_died" : "out_of_memory");
+        return await End(job, status, reason, faults, !isLost ? null : process.ExitCode == TrainerExit.DiskFull ? LostToDisk : process.WantOfMemory is null ? "trainer_died" : "out_of_memory");
     }
 
     /// <summary>The end of this attempt.</summary>
     /// <param name="lost">Why it is a lost one, for the metrics; null: it is not.</param>
     private async Task<bool> End(Job job, JobStatus status, string? reason, IReadOnlyList<Fault>? faults = null, string? lost = null)
     {
+        var delay = lost == LostToDisk ? _settings.FullDiskDelay : _settings.RetryDelay;
         if (status == JobStatus.Retrying)
-            queue.AddTicket(job.Requires, _settings.RetryDelay); // Before the state: a surplus ticket finds nothing, a missing one would strand the job.
-        if (!await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None, _settings.RetryDelay))
+            queue.AddTicket(job.Requires, delay); // Before the state: a surplus ticket finds nothing, a missing one would strand the job.
+        if (!await states.Change(job.Id, job.Attempt, status, reason, faults, CancellationToken.None, delay, isForgiven: lost == LostToDisk))
             return false;
         metrics.Ended(job, status);
         if (lost is not null)
@@ -189,6 +206,8 @@ internal sealed partial class RunJob(
     }
 
     private const string OutOfTime = "Its deadline, or its longest running time, has passed. The last checkpoint is kept.";
+
+    private const string LostToDisk = "disk_full", DiskIsFull = "The worker's disk is full. The run goes on from its last checkpoint as soon as there is room; it is tried again and again.";
 
     private static int Lost(Job job) => job.Attempt - job.ForgivenAttempts;
 

@@ -30,6 +30,9 @@ public sealed class WorkerSettings
     /// <summary>Wait before an attempt that follows a lost one.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>Wait before an attempt that follows one for which this machine's disk had no room. Such attempts are not counted.</summary>
+    public TimeSpan FullDiskDelay { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Folder for tokenized datasets, which runs share; or <c>off</c>. Default: <c>tokenized</c> in the data directory.</summary>
     public string? DatasetCache { get; init; }
 

@@ -4,6 +4,7 @@ using FineTuneService.Contracts;
 namespace FineTuneService.Cli.Tests;
 
 /// <summary>A trainer that may not write: its limit for the size of a file, which the kernel enforces like the end of a disk, is lowered and lifted while it runs.</summary>
+[Trait("Suite", "faults")]
 public sealed class FullDiskTests
 {
     private const int SaveSteps = 10;

@@ -6,7 +6,7 @@ using FineTuneService.Contracts;
 namespace FineTuneService.Cli.Tests;
 
 /// <summary>The slow proof that a run may be killed at any instant, whatever it is doing: it goes on to the bytes that it would have had.</summary>
-[Trait("Suite", "slow")]
+[Trait("Suite", "slow"), Trait("Suite", "faults")]
 public sealed class KillProof
 {
     private const int Kills = 10, AtOnce = 2, Steps = 12;
@@ -83,6 +83,7 @@ public sealed class KillProof
             Assert.Equal(Result(whole), Result(broken));
         });
         Assert.Equal(Kills, kills);
+        TestContext.Current.TestOutputHelper!.WriteLine(FormattableString.Invariant($"{kills} kills within {duration.TotalSeconds:F1} s, {clock.Elapsed.TotalSeconds:F0} s"));
     }
 
     private static SampleRun Run(string task, string model, string data, string method, string training)

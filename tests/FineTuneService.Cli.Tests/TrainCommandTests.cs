@@ -111,6 +111,25 @@ public sealed class TrainCommandTests(TrainCommandTests.WholeRun shared) : IClas
         Assert.DoesNotContain(run.Folder.Path, card, StringComparison.Ordinal);
     }
 
+    /// <summary>As if the process had died between the checkpoint's publication and its line in the log, and in the middle of deleting another.</summary>
+    [Fact]
+    public async Task A_checkpoint_that_the_log_does_not_know_is_told_once_and_what_is_half_deleted_goes()
+    {
+        using var run = new SampleRun(Short);
+        await Finetune.Run("train", run.Folder.Path);
+        var untold = run.Events.OfType<CheckpointSaved>().Last();
+        File.WriteAllLines(run.Folder.Events, File.ReadLines(run.Folder.Events).Take((int)untold.Seq - 1).ToList());
+        Directory.CreateDirectory(Path.Combine(run.Folder.Checkpoints, ".deleted-checkpoint-10"));
+
+        foreach (var _ in new[] { "told", "told already" })
+            Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", run.Folder.Path)).ExitCode);
+
+        var told = Assert.Single(run.Events.OfType<CheckpointSaved>(), saved => saved.Step == untold.Step);
+        Assert.Equal((untold.Path, untold.Bytes, untold.Best, untold.Final), (told.Path, told.Bytes, told.Best, told.Final));
+        Assert.Equal(untold.Metrics, told.Metrics);
+        Assert.Empty(Directory.GetDirectories(run.Folder.Checkpoints, ".*"));
+    }
+
     [Fact]
     public async Task A_damaged_checkpoint_is_passed_over()
     {

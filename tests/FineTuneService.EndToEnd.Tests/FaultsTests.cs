@@ -1,13 +1,12 @@
 using System.Diagnostics;
-using System.Globalization;
+using static FineTuneService.EndToEnd.Tests.RunProof;
 
 namespace FineTuneService.EndToEnd.Tests;
 
 /// <summary>Whatever dies, every job that was accepted ends in its right state, once, and nothing of it is lost or doubled.</summary>
+[Trait("Suite", "faults")]
 public sealed class FaultsTests : IAsyncDisposable
 {
-    private const int Steps = 16;
-
     private readonly FaultyHouse _house = new();
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -18,7 +17,7 @@ public sealed class FaultsTests : IAsyncDisposable
     public Task Kills_at_random_instants() => Kills(rounds: 5, inFlight: 2, seed: 7);
 
     [Fact]
-    [Trait("Suite", "slow"), Trait("Suite", "faults")]
+    [Trait("Suite", "slow")]
     public Task A_hundred_kills_at_random_instants() => Kills(rounds: 100, inFlight: 10, seed: 42);
 
     [Fact]
@@ -36,17 +35,18 @@ public sealed class FaultsTests : IAsyncDisposable
         FaultyHouse.Signal("CONT", asleep);
 
         await Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
-        await IsWhole(id, 120);
+        await IsWhole(_house, id, 120);
         Assert.True(await Attempts(id) >= 2);
         Assert.Equal($"{Environment.MachineName}:{another.Id}", await _house.Query<string>($"SELECT worker FROM finetune.jobs WHERE id = '{id}'"));
         Assert.False(asleep.HasExited); // It goes on with other jobs.
+        Tell($"{await Attempts(id)} attempts, 120 steps");
     }
 
     [Fact]
     public Task Postgres_is_away_in_mid_run() => DatabaseAway(TimeSpan.FromSeconds(8));
 
     [Fact]
-    [Trait("Suite", "slow"), Trait("Suite", "faults")]
+    [Trait("Suite", "slow")]
     public Task Postgres_is_away_for_five_minutes_in_mid_run() => DatabaseAway(TimeSpan.FromMinutes(5));
 
     private async Task DatabaseAway(TimeSpan away)
@@ -58,14 +58,17 @@ public sealed class FaultsTests : IAsyncDisposable
 
         await _house.KillPostgres(away);
 
-        Assert.True(Logged(id) > before, "The training stood still while the database was away.");
+        var meanwhile = Logged(id) - before;
+        Assert.True(meanwhile > 0, "The training stood still while the database was away.");
         await Until(async () => (string?)(await _house.Get($"/jobs/{id}"))["status"] == "succeeded");
-        await IsWhole(id, 400);
+        await IsWhole(_house, id, 400);
         Assert.Equal((1, false), (await Attempts(id), IsAlive(trainer)));
+        Tell($"{away.TotalSeconds:F0} s without Postgres, {meanwhile} events logged meanwhile, 400 steps, one attempt");
     }
 
     private async Task Kills(int rounds, int inFlight, int seed)
     {
+        var clock = Stopwatch.StartNew();
         var random = new Random(seed);
         await _house.Start(workers: 2);
         var data = await _house.Upload("train.tsv", 200);
@@ -105,25 +108,16 @@ public sealed class FaultsTests : IAsyncDisposable
             _house.Revive();
             return await Open() == 0;
         });
-        TestContext.Current.TestOutputHelper!.WriteLine($"{accepted.Count} jobs; killed: {string.Join(", ", killed.Select(pair => $"{pair.Value} × {pair.Key}"))}");
         Assert.Equal(accepted.Count, await _house.Query<long>("SELECT count(*) FROM finetune.jobs"));
         foreach (var id in accepted)
         {
             Assert.Equal("succeeded", (string?)(await _house.Get($"/jobs/{id}"))["status"]);
-            await IsWhole(id, Steps);
+            await IsWhole(_house, id, Steps);
         }
         await Until(() => Task.FromResult(_house.Trainers().Count == 0));
-        Assert.Empty(Directory.EnumerateFiles(_house.Data, "*draft*", SearchOption.AllDirectories));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_house.Data, "*draft*", SearchOption.AllDirectories));
         Assert.Equal(accepted.Order(), Directory.EnumerateDirectories(Path.Combine(_house.Data, "runs")).Select(Path.GetFileName).Order());
-    }
-
-    /// <summary>Ended once; each step's loss once, in order.</summary>
-    private async Task IsWhole(string id, int steps)
-    {
-        Assert.Equal(1L, await _house.Query<long>($"SELECT count(*) FROM finetune.events WHERE job_id = '{id}' AND type = 'status' AND data->>'status' = 'succeeded'"));
-        var rows = await _house.Query<string>($"SELECT string_agg(step::text, ' ' ORDER BY seq) FROM finetune.metrics WHERE job_id = '{id}' AND name = 'loss'");
-        Assert.Equal(Enumerable.Range(1, steps).Select(step => step.ToString(CultureInfo.InvariantCulture)), rows.Split(' '));
-        Assert.Equal(0L, await _house.Query<long>($"SELECT count(*) FROM (SELECT seq FROM finetune.events WHERE job_id = '{id}' AND seq IS NOT NULL GROUP BY seq HAVING count(*) > 1) AS twice"));
+        Tell($"{rounds} rounds ({string.Join(", ", killed.Select(pair => $"{pair.Value} × {pair.Key}"))}), {accepted.Count} jobs, {await _house.Query<long>("SELECT sum(attempt) FROM finetune.jobs")} attempts, {await _house.Query<long>("SELECT count(*) FROM finetune.metrics")} metric rows, {clock.Elapsed.TotalSeconds:F0} s");
     }
 
     /// <summary>One that has ended, and whose parent has not heard of it yet, is not.</summary>
@@ -135,18 +129,4 @@ public sealed class FaultsTests : IAsyncDisposable
 
     /// <summary>Lines of the run's log.</summary>
     private int Logged(string id) => File.ReadLines(Path.Combine(_house.Data, "runs", id, "events.jsonl")).Count();
-
-    private static object Spec(string data, int steps) => new
-    {
-        base_model = "tiny-bert-en",
-        task = "text-classification",
-        dataset = new { train = data, validation_split = 0.1 },
-        training = new { max_steps = steps, per_device_train_batch_size = 4, max_length = 16, logging_steps = 1, eval_strategy = "steps", eval_steps = 8, save_strategy = "steps", save_steps = 8, save_total_limit = 2 },
-    };
-
-    private static async Task Until(Func<Task<bool>> holds)
-    {
-        for (var patience = Stopwatch.StartNew(); !await holds(); await Task.Delay(100, Cancel))
-            Assert.True(patience.Elapsed < TimeSpan.FromMinutes(20), "It does not come about.");
-    }
 }

@@ -11,27 +11,29 @@ using Npgsql;
 namespace FineTuneService.EndToEnd.Tests;
 
 /// <summary>API, workers, trainers and a Postgres, each a process that may be killed at any time, and a client that does not give up.</summary>
-internal sealed class FaultyHouse : IAsyncDisposable
+/// <param name="disk">Of the hosts' files; null: a folder of its own.</param>
+internal sealed class FaultyHouse(SmallDisk? disk = null) : IAsyncDisposable
 {
     private const string Key = "ft_of_the_tests_which_nobody_can_guess_0123";
 
-    private readonly string _data = Directory.CreateTempSubdirectory("finetune-faults-").FullName;
-    private readonly int _port = FreePort();
-    private readonly HttpClient _http;
+    private readonly string _home = Directory.CreateTempSubdirectory("finetune-faults-").FullName;
+    private readonly HttpClient _http = new(new SocketsHttpHandler()) { BaseAddress = new Uri($"http://127.0.0.1:{FreePort()}"), Timeout = TimeSpan.FromSeconds(30), DefaultRequestHeaders = { Authorization = new("Bearer", Key) } };
     private readonly List<Process> _gone = [];
     private EmbeddedPostgres _postgres = null!;
-
-    public FaultyHouse()
-    {
-        _http = new HttpClient(new SocketsHttpHandler()) { BaseAddress = new Uri($"http://127.0.0.1:{_port}"), Timeout = TimeSpan.FromSeconds(30) };
-        _http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
-    }
 
     public Process Api { get; private set; } = null!;
 
     public List<Process> Workers { get; } = [];
 
-    public string Data => _data;
+    /// <summary>The hosts' files, as we see them.</summary>
+    public string Data => disk?.Outside ?? Path.Combine(_home, "data");
+
+    public HttpClient Http => _http;
+
+    /// <summary>As environment variables of all hosts.</summary>
+    public Dictionary<string, string> Settings { get; init; } = [];
+
+    private string DataOfHosts => disk?.Inside ?? Data;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -39,7 +41,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
 
     public async Task Start(int workers)
     {
-        _postgres = await EmbeddedPostgres.Start(Path.Combine(_data, "postgres"), Cancel);
+        _postgres = await EmbeddedPostgres.Start(Path.Combine(_home, "postgres"), Cancel);
         StartApi();
         for (var worker = 0; worker < workers; worker++)
             Workers.Add(StartWorker());
@@ -57,7 +59,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
         }
         await _postgres.EnsureRunning(CancellationToken.None);
         await _postgres.DisposeAsync();
-        Directory.Delete(_data, recursive: true);
+        Directory.Delete(_home, recursive: true);
     }
 
     public Process AddWorker()
@@ -160,7 +162,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
                 KillWorker(worker);
     }
 
-    private void StartApi() => Api = Start("Api", $"http://127.0.0.1:{_port}");
+    private void StartApi() => Api = Start("Api", _http.BaseAddress!.OriginalString);
 
     private Process StartWorker() => Start("Worker", "http://127.0.0.1:0");
 
@@ -168,13 +170,15 @@ internal sealed class FaultyHouse : IAsyncDisposable
     {
         var configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         var folder = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", $"FineTuneService.{host}", configuration));
-        var start = new ProcessStartInfo(Path.Combine(folder, $"FineTuneService.{host}")) { WorkingDirectory = folder, RedirectStandardOutput = true };
-        foreach (var (name, value) in new[]
-        {
-            ("ASPNETCORE_URLS", url), ("Access__BootstrapKey", Key), ("ConnectionStrings__Postgres", _postgres.ConnectionString), ("Storage__DataDirectory", _data),
+        var program = Path.Combine(folder, $"FineTuneService.{host}");
+        var start = disk?.StartOf(program, folder, Path.Combine(DataOfHosts, $"{host}.log")) ?? new(program) { WorkingDirectory = folder };
+        start.RedirectStandardOutput = true;
+        foreach (var (name, value) in (IEnumerable<(string, string)>)
+        [
+            ("ASPNETCORE_URLS", url), ("Access__BootstrapKey", Key), ("ConnectionStrings__Postgres", _postgres.ConnectionString), ("Storage__DataDirectory", DataOfHosts),
             ("Storage__ModelsDirectory", Path.Combine(Samples, "models")), ("Worker__MaxAttempts", "1000"), ("Worker__HeartbeatLease", "00:00:08"), ("Worker__RetryDelay", "00:00:00.5"),
-            ("OMP_NUM_THREADS", "1"),
-        })
+            ("OMP_NUM_THREADS", "1"), .. Settings.Select(setting => (setting.Key, setting.Value)),
+        ])
             start.Environment[name] = value;
         var process = Process.Start(start)!;
         process.OutputDataReceived += (_, _) => { }; // Read, or it would block once the pipe is full.
@@ -184,7 +188,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
 
     private Process? Postmaster()
     {
-        var file = Path.Combine(_data, "postgres", "cluster", "postmaster.pid");
+        var file = Path.Combine(_home, "postgres", "cluster", "postmaster.pid");
         try
         {
             return File.Exists(file) ? Process.GetProcessById(int.Parse(File.ReadLines(file).First(), CultureInfo.InvariantCulture)) : null;
@@ -200,7 +204,7 @@ internal sealed class FaultyHouse : IAsyncDisposable
         try
         {
             var line = File.ReadAllText($"/proc/{pid}/cmdline");
-            return line.Contains("train\0" + Path.Combine(_data, "runs"), StringComparison.Ordinal) ? Process.GetProcessById(int.Parse(pid!, CultureInfo.InvariantCulture)) : null;
+            return line.Contains("train\0" + Path.Combine(DataOfHosts, "runs"), StringComparison.Ordinal) ? Process.GetProcessById(int.Parse(pid!, CultureInfo.InvariantCulture)) : null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
         {

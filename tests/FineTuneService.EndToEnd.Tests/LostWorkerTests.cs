@@ -2,6 +2,7 @@ using System.Diagnostics;
 
 namespace FineTuneService.EndToEnd.Tests;
 
+[Trait("Suite", "faults")]
 public sealed class LostWorkerTests(Service service) : IClassFixture<Service>
 {
     /// <summary>The worker's lease has run out by then, and another has continued.</summary>

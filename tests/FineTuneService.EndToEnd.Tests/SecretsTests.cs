@@ -7,7 +7,7 @@ namespace FineTuneService.EndToEnd.Tests;
 /// <summary>A run from its dataset to a prediction, with everything logged that can be: no secret is in what the house writes down or hands on, and people's texts are only where they are kept or computed with.</summary>
 public sealed class SecretsTests : IAsyncLifetime
 {
-    private const string HubToken = "hf_SecretTokenOfTheHubWhichNobodyMaySee", Sentence = "zyxomma quagswag whispers", Asked = "vibrissae of a private question";
+    private const string HubToken = "hf_SecretTokenOfTheHubWhichNobodyMaySee", Sentence = "zyxomma quagswag whispers", Asked = "vibrissae of a private question", Planted = "foudroyant-and-no-secret";
 
     private readonly Service _service = new()
     {
@@ -52,6 +52,13 @@ public sealed class SecretsTests : IAsyncLifetime
         await RefuseWithSecrets(key);
 
         Nowhere("the trainer's environment", environment, secrets);
+        await Nowhere(id, secrets);
+        await EachSearchBites(id);
+    }
+
+    /// <summary>Searches all that the house answers about a job and has written down.</summary>
+    private async Task Nowhere(string id, string[] secrets)
+    {
         foreach (var path in new[] { $"/jobs/{id}", $"/jobs/{id}/events", $"/jobs/{id}/metrics?limit=1000", $"/jobs/{id}/checkpoints" })
         {
             using var answer = await _service.Http.SendAsync(new(HttpMethod.Get, path), HttpCompletionOption.ResponseHeadersRead, Cancel);
@@ -69,6 +76,29 @@ public sealed class SecretsTests : IAsyncLifetime
             Nowhere(file, await ReadShared(file), Path.GetFileName(file) == "samples.jsonl" ? secrets : [.. secrets, Sentence, Asked]);
         foreach (var file in Directory.GetFiles(Path.Combine(_service.Data, "datasets")).Concat(Directory.GetFiles(Path.Combine(_service.Data, "tokenized"), "*", SearchOption.AllDirectories)))
             Nowhere(file, await ReadShared(file), [.. secrets, Asked]);
+    }
+
+    /// <summary>A word is put into one searched place after the other: a search that looks elsewhere would find as little of it as of a secret.</summary>
+    private async Task EachSearchBites(string id)
+    {
+        async Task IsFoundIn(string place) => Assert.StartsWith(place, (await Assert.ThrowsAsync<Xunit.Sdk.FailException>(() => Nowhere(id, [Planted]))).Message, StringComparison.Ordinal);
+
+        foreach (var folder in new[] { "tokenized", "datasets", Path.Combine("runs", id, "checkpoints") })
+        {
+            var file = Path.Combine(_service.Data, folder, "planted");
+            await File.WriteAllTextAsync(file, $"so {Planted} is here", Cancel);
+            await IsFoundIn(file);
+            File.Delete(file);
+        }
+        await Nowhere(id, [Planted]);
+
+        using var unknown = await _service.Http.GetAsync($"/jobs/{Planted}", Cancel); // Paths are logged.
+        while (!Encoding.UTF8.GetString(await ReadShared(_service.Logs[0])).Contains(Planted, StringComparison.Ordinal))
+            await Task.Delay(50, Cancel); // Its line is on its way.
+        await IsFoundIn(_service.Logs[0]);
+        using (var renamed = await _service.Http.PatchAsJsonAsync($"/jobs/{id}", new { name = Planted }, Cancel))
+            Assert.Equal(HttpStatusCode.OK, renamed.StatusCode);
+        await IsFoundIn($"/jobs/{id}");
     }
 
     /// <summary>Requests that fail are told of most.</summary>

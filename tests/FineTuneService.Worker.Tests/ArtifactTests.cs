@@ -129,6 +129,34 @@ public sealed class ArtifactTests : IAsyncLifetime
         Assert.Equal([20, 40, 60, 80, 100, 120], await Steps(id));
     }
 
+    /// <summary>Its base model was posted, to another machine; and so was the base of the adapter that the second one is trained upon.</summary>
+    [Fact]
+    [Trait("Suite", "slow"), Trait("Suite", "faults")]
+    public async Task An_adapter_finds_all_that_it_stands_on_on_another_machine()
+    {
+        Directory.CreateDirectory(Path.Combine(_machines, "models"));
+        _house.StartWorker([.. Machine("worker"), ("Storage__ModelsDirectory", Path.Combine(_machines, "models"))]);
+        using (var archive = new MemoryStream())
+        {
+            await TarFile.CreateFromDirectoryAsync(Path.Combine(AppContext.BaseDirectory, "samples", "models", "tiny-bert-en"), archive, includeBaseDirectory: false, Cancel);
+            using var form = new MultipartFormDataContent { { new ByteArrayContent(archive.ToArray()), "file", "posted.tar" }, { new StringContent("acme/posted"), "name" } };
+            using var posted = await _http.PostAsync("/base-models", form, Cancel);
+            Assert.True(posted.StatusCode == HttpStatusCode.Created, await posted.Content.ReadAsStringAsync(Cancel));
+            using var again = await _http.PostAsync("/base-models", form, Cancel);
+            Assert.Equal(HttpStatusCode.Conflict, again.StatusCode);
+        }
+        var (train, dev) = (await Upload("train.tsv", 200), await Upload("dev.tsv", 32));
+
+        var first = await Post(train, dev, steps: 10, every: 10, "acme/posted", new { type = "lora", r = 4 });
+        await _house.WaitFor(first, job => job.Status == JobStatus.Succeeded);
+        var second = await Post(train, dev, steps: 10, every: 10, $"job:{first}@10", new { type = "lora", r = 2 });
+        await _house.WaitFor(second, job => job.Status == JobStatus.Succeeded);
+
+        foreach (var id in new[] { first, second })
+            using (var predicted = await _http.PostAsJsonAsync($"/jobs/{id}/predict", new { texts = new[] { "a fine film" } }, Cancel))
+                Assert.True(predicted.IsSuccessStatusCode, await predicted.Content.ReadAsStringAsync(Cancel));
+    }
+
     [Fact]
     [Trait("Suite", "slow"), Trait("Suite", "faults")]
     public async Task What_the_bucket_has_changed_is_not_handed_out()
@@ -158,7 +186,20 @@ public sealed class ArtifactTests : IAsyncLifetime
         Assert.NotEqual(0, worker.ExitCode);
     }
 
-    private (string, string)[] Machine(string name) => [.. _s3.Environment, ("Storage__DataDirectory", Path.Combine(_machines, name))];
+    private (string, string)[] Machine(string name) => [.. _s3.Environment, ("Storage__DataDirectory", Path.Combine(_machines, name)), ("Storage__ModelsDirectory", Models(name))];
+
+    /// <summary>The API's is one that may be written to.</summary>
+    private string Models(string machine)
+    {
+        var samples = Path.Combine(AppContext.BaseDirectory, "samples", "models");
+        if (machine != "api")
+            return samples;
+        var own = Path.Combine(_machines, "api-models");
+        Directory.CreateDirectory(Path.Combine(own, "tiny-bert-en"));
+        foreach (var file in Directory.GetFiles(Path.Combine(samples, "tiny-bert-en")))
+            File.Copy(file, Path.Combine(own, "tiny-bert-en", Path.GetFileName(file)), overwrite: true);
+        return own;
+    }
 
     private async Task<bool> Answers(string path)
     {
@@ -182,11 +223,13 @@ public sealed class ArtifactTests : IAsyncLifetime
         return await Id(await _http.PostAsync("/datasets", form, Cancel));
     }
 
-    private async Task<string> Post(string train, string validation, int steps, int every, string baseModel = "tiny-bert-en")
+    private async Task<string> Post(string train, string validation, int steps, int every, string baseModel = "tiny-bert-en", object? method = null)
     {
         var spec = JsonNode.Parse(House.Spec(steps, every, baseModel))!.AsObject();
         spec.Remove("revision");
         spec["training"]!["save_total_limit"] = 10; // All of them.
+        if (method is not null)
+            spec["method"] = System.Text.Json.JsonSerializer.SerializeToNode(method);
         spec["dataset"] = new JsonObject { ["train"] = train, ["validation"] = validation };
         return await Id(await _http.PostAsJsonAsync("/jobs", spec, Cancel));
     }

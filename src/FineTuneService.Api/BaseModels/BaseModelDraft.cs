@@ -1,5 +1,6 @@
 using FineTuneService.Api.Problems;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training.Native;
 
 namespace FineTuneService.Api.BaseModels;
@@ -56,9 +57,9 @@ internal sealed class BaseModelDraft : IDisposable
     }
 
     /// <exception cref="ProblemException">409 when the name is taken.</exception>
-    public void CheckName(string name)
+    public async Task CheckName(string name, BaseModelFiles models, CancellationToken cancel)
     {
-        if (Path.Exists(Path.Combine(_storage.ModelsDirectory, name)))
+        if (Path.Exists(Path.Combine(_storage.ModelsDirectory, name)) || await models.IsStored(name, cancel))
             throw Taken(name);
     }
 

@@ -19,7 +19,7 @@ namespace FineTuneService.Api.BaseModels;
 public sealed record FoundModel(JobSpec Spec, BaseModelView? View, IReadOnlyList<Resolution> Resolutions);
 
 /// <summary>Looks for a job's base model: in the models directory, among the checkpoints of ended jobs, on the hub.</summary>
-public sealed class FindBaseModel(StorageSettings storage, CheckpointFiles files, ModelHub hub, FineTuneDb db, TimeProvider clock)
+public sealed class FindBaseModel(StorageSettings storage, CheckpointFiles files, BaseModelFiles models, ModelHub hub, FineTuneDb db, TimeProvider clock)
 {
     /// <summary>As long as one waits for an answer to <c>POST /jobs</c>.</summary>
     private static readonly TimeSpan HubPatience = TimeSpan.FromMinutes(1);
@@ -32,6 +32,7 @@ public sealed class FindBaseModel(StorageSettings storage, CheckpointFiles files
         {
             var name = spec.BaseModel;
             var found = BaseModelFolder.All(storage).FirstOrDefault(folder => folder.Name == name) is { } local ? InFolder(spec, local)
+                : HubModel.IsId(name) && await models.FindStored(name, cancel) is { } posted ? InFolder(spec, new(name, posted))
                 : name.StartsWith(CheckpointName.Scheme, StringComparison.Ordinal) ? await AmongCheckpoints(spec, cancel)
                 : HubModel.IsId(name) ? await OnHub(spec, cancel)
                 : throw new FaultException("/base_model", name, "There is no such base model.", $"{Choice} or give an id of the hub: organisation/name.");

@@ -2,6 +2,7 @@ using FineTuneService.Api.Uploads;
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
@@ -14,7 +15,7 @@ public static class ImportBaseModel
     /// Config, tokenizer and safetensors are taken, all other files are passed over, pickled weights always. The archive is refused whole when it has links, or names that lead
     /// out of it, or no model that this service can train. It is published whole or not at all.
     /// </remarks>
-    public static async Task<Created<BaseModelView>> Handle(HttpRequest request, StorageSettings storage, IOptions<BaseModelSettings> settings, CancellationToken cancel)
+    public static async Task<Created<BaseModelView>> Handle(HttpRequest request, StorageSettings storage, BaseModelFiles models, IOptions<BaseModelSettings> settings, CancellationToken cancel)
     {
         var limit = settings.Value.MaxBytes;
         using var draft = new BaseModelDraft(storage);
@@ -22,12 +23,13 @@ public static class ImportBaseModel
         var name = upload.Name ?? ModelArchive.NameWithoutEnding(upload.FileName)!;
         if (!HubModel.IsId(name))
             throw new FaultException("name", name, "This is no name for a base model.", "Give name or organisation/name: letters, digits, '-', '_' and '.', 96 at most.");
-        draft.CheckName(name); // Before the long work; Publish decides.
+        await draft.CheckName(name, models, cancel); // Before the long work; Publish decides.
 
         var folder = await new ModelArchive(draft.Archive, upload.FileName, draft.Folder, limit).Unpack(cancel);
         var view = new BaseModelFolder(name, folder).View();
         if (!view.Supported)
             throw new FaultException(upload.FileName, name, $"This model cannot be used. {view.WhyNot}", "Pack a model of a known family with its tokenizer, as save_pretrained writes it.");
+        await models.Publish(name, folder, cancel);
         draft.Publish(folder, name);
         return TypedResults.Created("/base-models", view);
     }

@@ -49,9 +49,9 @@ public sealed class DatasetDraft(StorageSettings storage, DatasetFiles datasets)
             CreatedAt = now,
         };
         File.Move(DraftPath, storage.DatasetFile(dataset));
-        Durable.Flush(storage.DatasetsDirectory);
         try
         {
+            Durable.Flush(storage.DatasetsDirectory);
             await datasets.Publish(dataset, cancel);
         }
         catch

@@ -6,7 +6,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Health;
 
-/// <param name="Status"><c>ok</c>, <c>degraded</c> (requests are served, jobs wait) or <c>unavailable</c>.</param>
+/// <param name="Status"><c>ok</c>, <c>degraded</c> (requests are served, jobs or uploads wait) or <c>unavailable</c>.</param>
 /// <param name="Checks">What was looked at, and what was found.</param>
 public sealed record HealthReport(string Status, IReadOnlyDictionary<string, string> Checks);
 
@@ -26,7 +26,7 @@ public static class HealthApi
     /// <summary>Answers as long as the process does.</summary>
     public static Ok<HealthReport> Live() => TypedResults.Ok(new HealthReport("ok", new Dictionary<string, string>()));
 
-    /// <summary>Looks at the database, the disk, the workers and, with a bucket, the artifact store. Without one of the last two the service is degraded, not unavailable: jobs can be posted, and wait.</summary>
+    /// <summary>Looks at the database, the disk, the workers and, with a bucket, the artifact store. Only without the first is the service unavailable, else degraded: jobs can be posted, and wait; where the disk is full, uploads are refused, and deleting makes room.</summary>
     public static async Task<Results<Ok<HealthReport>, JsonHttpResult<HealthReport>>> Ready(
         FineTuneDb db, StorageSettings storage, ArtifactStore artifacts, JobStorage hangfire, TimeProvider clock, CancellationToken cancel)
     {
@@ -37,7 +37,7 @@ public static class HealthApi
         var checks = new Dictionary<string, string> { ["database"] = database, ["disk"] = disk, ["worker"] = worker };
         if (!artifacts.IsDisk)
             checks["artifacts"] = await Check(() => artifacts.Check(cancel).WaitAsync(Patience, clock, cancel));
-        var report = new HealthReport(database != "ok" || disk != "ok" ? "unavailable" : checks.Values.Any(check => check != "ok") ? "degraded" : "ok", checks);
+        var report = new HealthReport(database != "ok" ? "unavailable" : checks.Values.Any(check => check != "ok") ? "degraded" : "ok", checks);
         return report.Status == "unavailable" ? TypedResults.Json(report, statusCode: StatusCodes.Status503ServiceUnavailable) : TypedResults.Ok(report);
     }
 

@@ -13,7 +13,6 @@ namespace FineTuneService.Api.Problems;
 /// <summary>Turns whatever ends a request badly into a <see cref="Problem"/>, or an <see cref="OpenAiError"/> for OpenAI's clients; a defect of ours shows its trace id and nothing of its inside.</summary>
 public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMiddleware> log)
 {
-    private const int NoSpaceLeft = 28; // ENOSPC, which .NET hands on as HResult
     private const string NoSuchCharacter = "22021"; // Postgres takes no NUL in a text.
 
     public async Task InvokeAsync(HttpContext context)
@@ -53,7 +52,7 @@ public sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Prob
         ProblemException problem => (problem.Status, problem.Message, null),
         BadHttpRequestException bad when QueryFault(bad.Message) is { } fault => (StatusCodes.Status422UnprocessableEntity, "One fault was found.", [fault]),
         BadHttpRequestException bad => (bad.StatusCode, bad.Message, null),
-        IOException { HResult: NoSpaceLeft } => (StatusCodes.Status507InsufficientStorage, "The service's disk is full. Delete datasets or checkpoints, or ask its operator.", null),
+        IOException when FullDisk.Is(error) => (StatusCodes.Status507InsufficientStorage, "The service's disk is full. Delete datasets or checkpoints, or ask its operator.", null),
         DbException { SqlState: NoSuchCharacter } or { InnerException: DbException { SqlState: NoSuchCharacter } } => (StatusCodes.Status400BadRequest, "The request holds a NUL character, which no name and no id has.", null),
         DbException { IsTransient: true } or { InnerException: DbException { IsTransient: true } } => (StatusCodes.Status503ServiceUnavailable, "The database cannot be reached; try again soon.", null),
         ArtifactsAwayException => (StatusCodes.Status503ServiceUnavailable, "The artifact store cannot be reached; try again soon.", null),

@@ -10,7 +10,7 @@ public static class ArtifactServices
 {
     public static IServiceCollection AddArtifacts(this IServiceCollection services, StorageSettings settings)
     {
-        services.AddSingleton<DatasetFiles>().AddSingleton<CheckpointFiles>().AddSingleton<RunFiles>().AddSingleton<OrphanedArtifacts>();
+        services.AddSingleton<DatasetFiles>().AddSingleton<BaseModelFiles>().AddSingleton<CheckpointFiles>().AddSingleton<RunFiles>().AddSingleton<OrphanedArtifacts>();
         if (settings.S3 is not { } bucket)
             return services.AddSingleton<ArtifactStore, DiskArtifacts>();
         services.AddSingleton<ArtifactStore>(_ => new S3Artifacts(bucket)).AddHostedService<AskAtStart>().AddHostedService<CacheSweep>();

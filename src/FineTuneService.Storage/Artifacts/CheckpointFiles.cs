@@ -9,9 +9,9 @@ namespace FineTuneService.Storage.Artifacts;
 /// Checkpoints' folders. On a shared disk they are the runs' own. With a bucket, a run's worker puts them there, the manifest last, so that half a checkpoint never counts;
 /// whoever else needs one fetches it into the cache, under a name that has its time: a rewound run may write the same step again.
 /// </summary>
-public sealed class CheckpointFiles(StorageSettings storage, ArtifactStore artifacts, IDbContextFactory<FineTuneDb> databases)
+public sealed class CheckpointFiles(StorageSettings storage, ArtifactStore artifacts, MergedCheckpoints merges, BaseModelFiles baseModels, IDbContextFactory<FineTuneDb> databases)
 {
-    private const string Manifest = "manifest.json", AdapterConfig = "adapter_config.json";
+    private const string Manifest = StoredFolder.Manifest, AdapterConfig = "adapter_config.json";
 
     private readonly OnceAtATime _fetches = new();
 
@@ -40,34 +40,10 @@ public sealed class CheckpointFiles(StorageSettings storage, ArtifactStore artif
 
     /// <summary>Brings a checkpoint here, whole or not at all.</summary>
     /// <returns>False when it has gone.</returns>
-    public async Task<bool> Fetch(Checkpoint checkpoint, string folder, CancellationToken cancel)
-    {
-        var name = NameOf(checkpoint.JobId, checkpoint.Path);
-        if (await artifacts.Read(name + Manifest, cancel) is not { } manifest)
-            return false;
-        var draft = Path.Combine(Directory.CreateDirectory(Path.GetDirectoryName(folder)!).FullName, $".fetching-{Guid.CreateVersion7():N}");
-        Directory.CreateDirectory(draft);
-        try
-        {
-            foreach (var (file, entry) in FilesOf(name, manifest))
-                if (!await artifacts.Fetch(name + file, Path.Combine(draft, Path.GetFileName(file)), entry!["sha256"]!.GetValue<string>(), cancel))
-                    return false;
-            await File.WriteAllBytesAsync(Path.Combine(draft, Manifest), manifest, cancel);
-            foreach (var file in Directory.EnumerateFiles(draft))
-                File.SetLastWriteTimeUtc(file, checkpoint.CreatedAt.UtcDateTime); // A download that goes on at another machine sees the same file.
-            Directory.Move(draft, folder);
-            return true;
-        }
-        catch (IOException) when (Directory.Exists(folder))
-        {
-            return true; // Another process was faster.
-        }
-        finally
-        {
-            if (Directory.Exists(draft))
-                Directory.Delete(draft, recursive: true);
-        }
-    }
+    public Task<bool> Fetch(Checkpoint checkpoint, string folder, CancellationToken cancel) => StoredFolder.Fetch(
+        artifacts, NameOf(checkpoint.JobId, checkpoint.Path), folder,
+        file => File.SetLastWriteTimeUtc(file, checkpoint.CreatedAt.UtcDateTime), // A download that goes on at another machine sees the same file.
+        cancel);
 
     /// <summary>Stores a checkpoint of a run that goes on here.</summary>
     /// <param name="path">Relative to the run's folder.</param>
@@ -82,7 +58,7 @@ public sealed class CheckpointFiles(StorageSettings storage, ArtifactStore artif
             if (await artifacts.Read(name + Manifest, cancel) is { } stored && content.SequenceEqual(stored))
                 return true; // By an attempt before.
             await artifacts.Delete(name, cancel);
-            foreach (var (file, _) in FilesOf(name, content))
+            foreach (var (file, _) in StoredFolder.Files(name, content))
                 await artifacts.Put(name + file, Path.Combine(folder, file), cancel);
             var now = await File.ReadAllBytesAsync(manifest, cancel);
             if (!content.SequenceEqual(now))
@@ -113,23 +89,12 @@ public sealed class CheckpointFiles(StorageSettings storage, ArtifactStore artif
         await using var db = await databases.CreateDbContextAsync(cancel);
         var spec = await db.Jobs.IgnoreQueryFilters().Where(job => job.Id == jobId).Select(job => job.Spec).SingleAsync(cancel);
         var name = JsonNode.Parse(spec)!["base_model"]!.GetValue<string>();
-        var folder = Path.Combine(storage.ModelsDirectory, name);
-        if (CheckpointName.Parse(name) is { Step: { } step } whole && await db.Checkpoints.FindAsync([whole.JobId, step], cancel) is { } row)
-            folder = await Find(row, cancel) ?? folder;
+        // As the worker did that trained upon it.
+        var folder = CheckpointName.Parse(name) is { Step: { } step } whole && await db.Checkpoints.FindAsync([whole.JobId, step], cancel) is { } row && await Find(row, cancel) is { } found
+            ? await merges.WholeModel(Run(whole.JobId), found, cancel)
+            : await baseModels.Find(name, cancel);
         Directory.CreateDirectory(Run(jobId).Path);
         await File.WriteAllTextAsync(Run(jobId).Job, new JsonObject { ["base_model"] = folder }.ToJsonString(), cancel);
-    }
-
-    private static JsonObject FilesOf(string name, byte[] manifest)
-    {
-        try
-        {
-            return JsonNode.Parse(manifest)!["files"]!.AsObject();
-        }
-        catch (Exception error) when (error is System.Text.Json.JsonException or NullReferenceException or InvalidOperationException)
-        {
-            throw new ArtifactDamagedException(name + Manifest);
-        }
     }
 
     private static string NameOf(string jobId, string path) => $"runs/{jobId}/{path}/";

@@ -39,8 +39,7 @@ public sealed class CheckpointStore(RunFolder run)
 
     /// <summary>Publishes a checkpoint: all of it or nothing, whatever happens meanwhile.</summary>
     /// <param name="write">Writes its files into the folder that it is given, and proves them.</param>
-    /// <returns>Bytes of all files.</returns>
-    public long Save(int step, Func<string, ExportProof> write)
+    public void Save(int step, Func<string, ExportProof> write)
     {
         var draft = Path.Combine(run.Checkpoints, $".draft-{step}");
         DeleteIfExists(draft);
@@ -55,13 +54,39 @@ public sealed class CheckpointStore(RunFolder run)
             DeleteIfExists(final); // An attempt that was rewound wrote the same step before.
             Directory.Move(draft, final);
             Durable.Flush(run.Checkpoints);
-            return files.Values.Sum(file => file.Bytes);
         }
         catch
         {
             DeleteIfExists(draft); // What has no room there needs it most.
             throw;
         }
+    }
+
+    /// <summary>Bytes of a checkpoint's files.</summary>
+    public long Bytes(int step) => new DirectoryInfo(run.Checkpoint(step)).EnumerateFiles().Sum(file => file.Length);
+
+    /// <summary>Whether the run's log has this checkpoint.</summary>
+    public bool IsTold(int step)
+    {
+        var isTold = false;
+        if (File.Exists(run.Events))
+            foreach (var line in File.ReadLines(run.Events))
+                isTold = JsonSerializer.Deserialize<TrainingEvent>(line, SnakeCaseJson.Options) switch
+                {
+                    CheckpointSaved saved when saved.Step == step => true,
+                    CheckpointDeleted deleted when deleted.Step == step => false,
+                    RunStarted started when started.LastValidStep < step => false,
+                    _ => isTold,
+                };
+        return isTold;
+    }
+
+    /// <summary>Removes what a process has half written or half deleted when it died.</summary>
+    public void Sweep()
+    {
+        if (Directory.Exists(run.Checkpoints))
+            foreach (var half in Directory.EnumerateDirectories(run.Checkpoints, ".*").ToList())
+                Directory.Delete(half, recursive: true);
     }
 
     /// <summary>Renames the checkpoints after a step, which are damaged or void, so that none counts as the newest; a person may look at them.</summary>
@@ -76,12 +101,13 @@ public sealed class CheckpointStore(RunFolder run)
     }
 
     /// <summary>Deletes the oldest checkpoints so that <paramref name="keep"/> stay besides the best one; the newest always stays.</summary>
+    /// <returns>The step of each before it goes: whoever tells of it and dies does no harm, for it is deleted the next time.</returns>
     public IEnumerable<int> Prune(int keep, int? best)
     {
         foreach (var step in Steps.Where(step => step != best).SkipLast(Math.Max(1, keep)).ToList())
         {
-            DeleteIfExists(run.Checkpoint(step));
             yield return step;
+            DeleteIfExists(run.Checkpoint(step));
         }
     }
 

@@ -52,4 +52,7 @@ public sealed class ResumeState
 
     /// <summary>Metrics of the evaluation at this very step; null when there was none.</summary>
     public Dictionary<string, double>? EvaluatedHere { get; set; }
+
+    /// <summary>The run ends here: its last step is done, or a callback has had enough.</summary>
+    public bool IsFinal { get; set; }
 }

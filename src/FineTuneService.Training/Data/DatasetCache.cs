@@ -74,7 +74,7 @@ public sealed class DatasetCache(string root, long maxBytes, TimeProvider clock)
         {
             return Directory.CreateDirectory(Path.Combine(root, $"{key}.{Guid.NewGuid():N}{Draft}")).FullName;
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException && !FullDisk.Is(error))
         {
             throw new FaultException(TrainerVariables.DatasetCache, root, $"Nothing can be written there: {error.Message}", "Name another folder, or off.");
         }

@@ -32,13 +32,6 @@ public static partial class Durable
         }
     }
 
-    /// <summary>True for a write that failed because there is no room: on the disk, in a quota, or under the limit for a file.</summary>
-    public static bool IsWithoutRoom(Exception error)
-    {
-        const int FileTooLarge = 27, NoSpace = 28, QuotaExceeded = 122; // errno.h; .NET puts it into HResult
-        return error is IOException { HResult: FileTooLarge or NoSpace or QuotaExceeded } or ArgumentOutOfRangeException { ParamName: "value" }; // the last is .NET's word for FileTooLarge
-    }
-
     private static IOException Failure(string call, string path)
     {
         var error = Marshal.GetLastPInvokeError();
