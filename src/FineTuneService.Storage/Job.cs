@@ -20,7 +20,7 @@ public sealed class Job
     public required string Spec { get; set; }
 
     /// <summary>JSON array of {pointer, value, reason}: what the server chose.</summary>
-    public required string Resolutions { get; init; }
+    public required string Resolutions { get; set; }
 
     /// <summary>JSON array of <see cref="Fault"/> when it failed for a cause the user can mend.</summary>
     public string? Faults { get; set; }

@@ -1,4 +1,3 @@
-using FineTuneService.Contracts;
 using Hangfire.States;
 using Microsoft.EntityFrameworkCore;
 
@@ -32,9 +31,9 @@ public sealed class JobClaims(IDbContextFactory<FineTuneDb> databases, JobStates
         await using var db = await databases.CreateDbContextAsync(cancel);
         await db.Database.OpenConnectionAsync(cancel);
         // One chooses at a time, or two would run into a project's limit together. On a connection of its own: it is let go when we die.
-        await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_lock({ClaimLock})", cancel);
         try
         {
+            await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_lock({ClaimLock})", cancel);
             while (await Candidates(db, queue, heartbeatLease).FirstOrDefaultAsync(cancel) is { } next)
                 if (await states.Claim(next, worker, heartbeatLease, cancel) is { } job)
                     return job;
@@ -47,11 +46,6 @@ public sealed class JobClaims(IDbContextFactory<FineTuneDb> databases, JobStates
     }
 
     public void Dispose() => _one.Dispose();
-
-    /// <summary>How many jobs are taken before this one, as things stand, by workers that could take it; null for a job that is not in the queue.</summary>
-    public static async Task<int?> Position(FineTuneDb db, Job job, CancellationToken cancel) => job.Status is not (JobStatus.Queued or JobStatus.Retrying) ? null : await db.Jobs.IgnoreQueryFilters()
-        .CountAsync(other => (other.Status == JobStatus.Queued || other.Status == JobStatus.Retrying) && other.Requires == job.Requires
-            && (other.Priority > job.Priority || (other.Priority == job.Priority && string.Compare(other.Id, job.Id) < 0)), cancel);
 
     private IQueryable<string> Candidates(FineTuneDb db, string queue, TimeSpan heartbeatLease)
     {

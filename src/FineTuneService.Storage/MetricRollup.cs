@@ -47,9 +47,12 @@ public sealed class MetricRollup
             WITH part AS (
                 SELECT name, (bucket * {Width} - {after + 1}) / {width} AS stretch, low, low_seq, high, high_seq FROM finetune.metric_rollups
                 WHERE job_id = {job.Id} AND bucket >= {first / Width} AND bucket < {rolled / Width} AND (cardinality({names}) = 0 OR name = ANY({names}))
+                UNION ALL -- Two ranges of the index; as one condition they would be all of it.
+                SELECT name, (seq - {after + 1}) / {width}, value, seq, value, seq FROM finetune.metrics
+                WHERE job_id = {job.Id} AND seq > {after} AND seq < {first} AND (cardinality({names}) = 0 OR name = ANY({names}))
                 UNION ALL
                 SELECT name, (seq - {after + 1}) / {width}, value, seq, value, seq FROM finetune.metrics
-                WHERE job_id = {job.Id} AND seq > {after} AND (seq < {first} OR seq >= {rolled}) AND (cardinality({names}) = 0 OR name = ANY({names}))
+                WHERE job_id = {job.Id} AND seq >= {rolled} AND (cardinality({names}) = 0 OR name = ANY({names}))
             ), chosen AS (
                 (SELECT DISTINCT ON (name, stretch) name, low_seq AS seq FROM part ORDER BY name, stretch, low, low_seq)
                 UNION

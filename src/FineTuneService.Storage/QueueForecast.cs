@@ -10,9 +10,9 @@ public static class QueueForecast
     private static readonly TimeSpan WorkerSilence = TimeSpan.FromSeconds(30);
 
     /// <returns>Null for a job that does not wait for a worker; the time null where nothing tells.</returns>
-    public static async Task<(int Position, DateTimeOffset? Start)?> Of(FineTuneDb db, Job job, DateTimeOffset now, CancellationToken cancel)
+    public static async Task<(int Position, DateTimeOffset? Start)?> Of(FineTuneDb db, QueuePlaces places, Job job, DateTimeOffset now, CancellationToken cancel)
     {
-        if (await JobClaims.Position(db, job, cancel) is not { } position)
+        if (await places.Of(db, job, cancel) is not { } position)
             return null;
         var jobs = db.Jobs.IgnoreQueryFilters();
         var since = now - WorkerSilence;

@@ -57,18 +57,20 @@ public static class StorageServices
     /// <summary>On a database that is there and migrated.</summary>
     public static IServiceCollection AddFineTuneDatabase(this IServiceCollection services, string connectionString)
     {
-        // A process that is stopped in the middle of a transaction, or cut off, would hold its locks, Hangfire's among them, for as long as it sleeps.
+        // A process that is stopped in the middle of a transaction, or cut off, would hold its locks, Hangfire's among them, for as long as it sleeps. And compiling a question takes Postgres longer than any of ours.
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
-        settings.Options ??= "-c idle_in_transaction_session_timeout=60s";
+        settings.Options ??= "-c idle_in_transaction_session_timeout=60s -c jit=off";
         if (!settings.ShouldSerialize("Max Auto Prepare"))
             settings.MaxAutoPrepare = 50; // Polls ask the same few questions again and again: planned once per connection.
         connectionString = settings.ConnectionString;
-        services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        settings.NoResetOnClose = true; // Nothing of ours leaves a setting or a lock behind, and a reset costs the server more than most questions do.
+        services.AddSingleton(_ => NpgsqlDataSource.Create(settings));
         services.AddDbContextFactory<FineTuneDb>((provider, options) => options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseSnakeCaseNamingConvention());
         services.AddSingleton<JobQueue>();
         services.AddSingleton<JobStates>();
         services.AddSingleton<JobRequests>();
         services.AddSingleton<JobClaims>();
+        services.AddSingleton<QueuePlaces>();
         services.AddSingleton<WaitingJobs>();
         services.AddSingleton<SweepProgress>();
         services.AddSingleton<SweepStates>();

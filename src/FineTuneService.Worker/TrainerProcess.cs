@@ -38,6 +38,7 @@ internal sealed class TrainerProcess : IDisposable
         if (Activity.Current?.Id is { } trace)
             start.Environment["TRACEPARENT"] = trace; // As OpenTelemetry names it, for whatever in there may want to tell.
         _process = Process.Start(start)!;
+        _process.PriorityClass = ProcessPriorityClass.BelowNormal; // It takes whatever a machine has; the service on the same one is to answer nevertheless.
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
         _process.BeginErrorReadLine();
     }

@@ -27,16 +27,16 @@ public static class ReadJobs
             jobs = jobs.Where(job => job.SweepId == sweep);
         if (after is not null)
             jobs = jobs.Where(job => string.Compare(job.Id, after) < 0);
-        return TypedResults.Ok(Page.Of<Job, JobView, string?>(await jobs.OrderByDescending(job => job.Id).Take(size + 1).ToListAsync(cancel), size, JobView.From, job => job.Id));
+        return TypedResults.Ok(Page.Of<Job, JobView, string?>(await jobs.OrderByDescending(job => job.Id).Take(size + 1).ReadAsync(db, cancel), size, JobView.From, job => job.Id));
     }
 
     /// <summary>Tells how far a job is: status, reason, progress, best metric, attempt, times, and the resolved specification.</summary>
     /// <param name="id">The job's id.</param>
-    public static async Task<Ok<JobView>> Get(string id, HttpResponse response, FineTuneDb db, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Ok<JobView>> Get(string id, HttpResponse response, FineTuneDb db, QueuePlaces places, TimeProvider clock, CancellationToken cancel)
     {
         var job = await db.FindJob(id, cancel);
         JobVersion.Tell(response, job);
-        return TypedResults.Ok(JobView.From(job) with { Queue = await QueueForecast.Of(db, job, clock.GetUtcNow(), cancel) is var (position, start) ? new(position, start) : null });
+        return TypedResults.Ok(JobView.From(job) with { Queue = await QueueForecast.Of(db, places, job, clock.GetUtcNow(), cancel) is var (position, start) ? new(position, start) : null });
     }
 
     private static JobStatus StatusNamed(string name) => Enum.TryParse<JobStatus>(name, ignoreCase: true, out var status) && !int.TryParse(name, out _)
@@ -45,5 +45,5 @@ public static class ReadJobs
 
     /// <exception cref="ProblemException">404.</exception>
     public static async Task<Job> FindJob(this FineTuneDb db, string id, CancellationToken cancel) =>
-        await db.Jobs.AsNoTracking().FirstOrDefaultAsync(job => job.Id == id, cancel) ?? throw ProblemException.NotFound("job", id);
+        (await db.Jobs.Where(job => job.Id == id).ReadAsync(db, cancel)).FirstOrDefault() ?? throw ProblemException.NotFound("job", id);
 }

@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using FineTuneService.Training;
-using Microsoft.Extensions.Caching.Memory;
 
 namespace FineTuneService.Api.Jobs;
 
@@ -10,18 +9,12 @@ namespace FineTuneService.Api.Jobs;
 /// <typeparam name="T">Immutable: answers share it.</typeparam>
 public sealed class StoredJson<T> : JsonConverter<T> where T : class
 {
-    private const int Kept = 4096;
-
     // A specification stored by another version may have members that this one does not know.
     private static readonly JsonSerializerOptions Stored = new(Catalog.Json) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip };
-    private static readonly MemoryCache Parsed = new(new MemoryCacheOptions { SizeLimit = Kept });
+    private static readonly ConditionalWeakTable<string, T> Parsed = []; // By the text's instance, which <see cref="JobRows"/> keeps.
     private static readonly ConditionalWeakTable<T, byte[]> Written = [];
 
-    internal static T Parse(string json) => Parsed.GetOrCreate(json, entry =>
-    {
-        entry.Size = 1;
-        return JsonSerializer.Deserialize<T>(json, Stored)!;
-    })!;
+    internal static T Parse(string json) => Parsed.GetValue(json, text => JsonSerializer.Deserialize<T>(text, Stored)!);
 
     public override T? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => JsonSerializer.Deserialize<T>(ref reader, Catalog.Json);
 

@@ -39,11 +39,12 @@ public static class ProjectKeys
     /// <summary>Revokes a key: from now on it opens nothing.</summary>
     /// <param name="id">The project's id.</param>
     /// <param name="key">The key's id.</param>
-    public static async Task<NoContent> Revoke(string id, string key, FineTuneDb db, TimeProvider clock, CancellationToken cancel)
+    public static async Task<NoContent> Revoke(string id, string key, FineTuneDb db, ApiKeys keys, TimeProvider clock, CancellationToken cancel)
     {
         var row = await db.ApiKeys.FirstOrDefaultAsync(row => row.Id == key && row.ProjectId == id, cancel) ?? throw ProblemException.NotFound("key", key);
         row.RevokedAt ??= clock.GetMicrosecondsNow();
         await db.SaveChangesAsync(cancel);
+        keys.Forget(row);
         return TypedResults.NoContent();
     }
 }
