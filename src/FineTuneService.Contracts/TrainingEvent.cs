@@ -14,6 +14,7 @@ namespace FineTuneService.Contracts;
 [JsonDerivedType(typeof(CheckpointSaved), "save")]
 [JsonDerivedType(typeof(CheckpointDeleted), "delete")]
 [JsonDerivedType(typeof(Noted), "note")]
+[JsonDerivedType(typeof(Diagnosed), "diagnosis")]
 [JsonDerivedType(typeof(RunSucceeded), "succeeded")]
 [JsonDerivedType(typeof(RunFailed), "failed")]
 [JsonDerivedType(typeof(RunStopped), "stopped")]
@@ -123,6 +124,12 @@ public sealed record Noted : TrainingEvent
     /// <summary>A short stable name, such as <c>early_stopping</c>.</summary>
     public required string Code { get; init; }
     public required string Message { get; init; }
+}
+
+/// <summary>The run's numbers show something; of two with the same code the later counts.</summary>
+public sealed record Diagnosed : TrainingEvent
+{
+    public required Finding Finding { get; init; }
 }
 
 /// <summary>The run reached its end. <see cref="BestStep"/> is null without evaluation.</summary>

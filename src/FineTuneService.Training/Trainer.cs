@@ -239,7 +239,7 @@ public sealed class Trainer(TrainerParts parts)
         if (_state.GlobalStep == 0)
             return; // What the base model scores is for comparison only.
         foreach (var callback in parts.Callbacks)
-            callback.OnEvaluate(_state, scores.Metrics, _control);
+            callback.OnEvaluate(_state, scores, _control);
     }
 
     private void Speak()
@@ -322,6 +322,8 @@ public sealed class Trainer(TrainerParts parts)
     {
         if (!parts.Ranks.IsFirst)
             return TrainingEnd.Completed;
+        foreach (var callback in parts.Callbacks)
+            callback.OnTrainEnd(_state, _control);
         using var averaged = parts.Optimizer.Average?.Use();
         if (Arguments.LoadBestModelAtEnd && _state.BestGlobalStep is { } best && best != _state.GlobalStep)
         {

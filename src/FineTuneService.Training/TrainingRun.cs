@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Diagnosis;
 using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Memory;
@@ -89,8 +90,10 @@ public sealed class TrainingRun : IDisposable
         var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
         // Several processes divide among them what one would accumulate.
         var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };
+        var plan = new StepPlan(training, task.Train.Count, RunAdaptation.Read(folder).MicroBatchSize);
+        var facts = new RunFacts(spec, plan.TotalSteps, task.Train.Count, task.Validation?.Count ?? 0, task.Truncated, Enumerable.Range(0, task.Train.Count).Sum(row => (long)task.Train.Length(row)));
         var trainer = new Trainer(new(
-            model, task, training, new StepPlan(training, task.Train.Count, RunAdaptation.Read(folder).MicroBatchSize), optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training)], samples, device, ranks, emit, clock,
+            model, task, training, plan, optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training), new RunDiagnosis(facts)], samples, device, ranks, emit, clock,
             folder, evaluationBatches, new Heartbeat(folder, clock), forecast));
         return new(trainer, model, optimizer, forecast);
     }

@@ -18,12 +18,14 @@ public static class CloneJob
         var patch = await JsonContract.ParseAsync(context.Request.Body, cancel);
         if (patch.ValueKind != JsonValueKind.Object)
             throw new FaultException("", patch.ValueKind.ToString(), "The change is not a JSON object.", "Give {} to change nothing.");
-        var spec = Merge(JsonNode.Parse(job.Spec), JsonNode.Parse(patch.GetRawText()));
+        var spec = Merge(SpecOf(job), JsonNode.Parse(patch.GetRawText()));
         return await CreateJob.Post(JsonSerializer.SerializeToElement(spec), context, db, resolve, post, cancel);
     }
 
+    internal static JsonNode? SpecOf(Job job) => JsonNode.Parse(job.Spec);
+
     /// <summary>RFC 7396, section 2.</summary>
-    private static JsonNode? Merge(JsonNode? target, JsonNode? patch)
+    internal static JsonNode? Merge(JsonNode? target, JsonNode? patch)
     {
         if (patch is not JsonObject members)
             return patch?.DeepClone();

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Callbacks;
 
@@ -9,9 +10,9 @@ public sealed class EarlyStopping(string metric, bool greaterIsBetter, int patie
     private double? _best;
     private int _waited;
 
-    public override void OnEvaluate(TrainerState state, IReadOnlyDictionary<string, double> metrics, TrainerControl control)
+    public override void OnEvaluate(TrainerState state, Scores scores, TrainerControl control)
     {
-        var value = MetricOf(metrics, metric);
+        var value = MetricOf(scores.Metrics, metric);
         if (_best is not { } best || (greaterIsBetter ? value - best : best - value) > threshold)
             (_best, _waited) = (value, 0);
         else if (++_waited >= patience)

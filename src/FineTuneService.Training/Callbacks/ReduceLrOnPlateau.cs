@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Callbacks;
 
@@ -15,9 +16,9 @@ public sealed class ReduceLrOnPlateau(string metric, bool greaterIsBetter, doubl
 
     public override double LearningRate(double planned) => _rate;
 
-    public override void OnEvaluate(TrainerState state, IReadOnlyDictionary<string, double> metrics, TrainerControl control)
+    public override void OnEvaluate(TrainerState state, Scores scores, TrainerControl control)
     {
-        var value = MetricOf(metrics, metric);
+        var value = MetricOf(scores.Metrics, metric);
         (_best, _waited) = IsBetter(value) ? (value, 0) : (_best, _waited + 1);
         if (_cooldown > 0)
             (_cooldown, _waited) = (_cooldown - 1, 0);

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
+using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Callbacks;
 
@@ -16,7 +17,10 @@ public abstract class TrainerCallback
 
     public virtual void OnStepEnd(TrainerState state, TrainerControl control) { }
 
-    public virtual void OnEvaluate(TrainerState state, IReadOnlyDictionary<string, double> metrics, TrainerControl control) { }
+    public virtual void OnEvaluate(TrainerState state, Scores scores, TrainerControl control) { }
+
+    /// <summary>After the last step, and the last checkpoint.</summary>
+    public virtual void OnTrainEnd(TrainerState state, TrainerControl control) { }
 
     public virtual JsonNode? SaveState() => null;
 
@@ -34,4 +38,6 @@ public sealed class TrainerControl(Action<TrainingEvent> emit)
     public bool ShouldTrainingStop { get; set; }
 
     public void Note(string level, string code, string message) => emit(new Noted { Level = level, Code = code, Message = message });
+
+    public void Tell(Finding finding) => emit(new Diagnosed { Finding = finding, Step = finding.ToStep });
 }

@@ -35,7 +35,7 @@ public sealed class EarlyStoppingTests
         var control = new TrainerControl(_events.Add);
         return [.. losses.Select(loss =>
         {
-            callback.OnEvaluate(new TrainerState(), new Dictionary<string, double> { ["eval_loss"] = loss }, control);
+            callback.OnEvaluate(new TrainerState(), new(new Dictionary<string, double> { ["eval_loss"] = loss }), control);
             return control.ShouldTrainingStop;
         })];
     }

@@ -47,7 +47,7 @@ public sealed class LearningRatesTests
 
         foreach (var (metric, rate) in golden["metrics"].Numbers().Zip(golden["rates"].Numbers()))
         {
-            scheduler.OnEvaluate(new TrainerState(), new Dictionary<string, double> { ["eval_loss"] = metric }, control);
+            scheduler.OnEvaluate(new TrainerState(), new(new Dictionary<string, double> { ["eval_loss"] = metric }), control);
             Assert.Equal(rate, scheduler.LearningRate(peak), 1e-15);
 
             // Every evaluation may be the last before a checkpoint.

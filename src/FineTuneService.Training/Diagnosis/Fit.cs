@@ -1,0 +1,71 @@
+using FineTuneService.Contracts;
+using static System.FormattableString;
+
+namespace FineTuneService.Training.Diagnosis;
+
+/// <summary>Whether the model learns too much of its rows, or too little.</summary>
+internal static class Fit
+{
+    public const string OverfittingCode = "overfitting", UnderfittingCode = "underfitting";
+
+    /// <summary>The share by which the validation loss must have risen.</summary>
+    private const double Rise = 0.1;
+
+    /// <summary>The share by which the training loss must have fallen meanwhile.</summary>
+    private const double Fall = 0.05;
+
+    /// <summary>What an evaluation's loss still fell by at the end, of a run that should have gone on.</summary>
+    private const double StillFalling = 0.03;
+
+    public static Finding? Overfitting(RunHistory history)
+    {
+        var validation = history.EvalLoss;
+        if (validation.Count < 3)
+            return null;
+        var lowest = validation.Lowest;
+        var rise = (validation.Last / validation.Values[lowest]) - 1;
+        if (lowest > validation.Count - 3 && rise < 2 * Rise || rise < Rise)
+            return null;
+        var onset = validation.Steps[lowest];
+        var interval = validation.Steps[0];
+        if (history.TrainLoss.Mean(onset - interval, onset) is not { } before || history.TrainLoss.Mean(history.Step - interval, history.Step) is not { } after || before - after < Fall * before)
+            return null;
+        var epochs = Math.Max(1, Math.Ceiling(10 * history.EpochOf(onset)) / 10);
+        var training = history.Facts.Spec.Training;
+        return new()
+        {
+            Code = OverfittingCode,
+            Severity = training.LoadBestModelAtEnd ? FindingSeverity.Warning : FindingSeverity.High,
+            FromStep = onset,
+            ToStep = validation.LastStep,
+            Explanation = Invariant($"The validation loss was lowest at step {onset} ({validation.Values[lowest]:G3}) and has risen to {validation.Last:G3} since, while the training loss fell from {before:G3} to {after:G3}: the model learns its rows by heart."),
+            Remedy = Invariant($"Stop after {epochs} epochs, or when the validation loss has not improved for two evaluations; more rows, or LoRA, help against the cause."),
+            Patch = training.EarlyStoppingPatience is null
+                ? Patch.Training(("num_train_epochs", epochs), ("early_stopping_patience", 2), ("load_best_model_at_end", true))
+                : Patch.Training(("num_train_epochs", epochs)),
+        };
+    }
+
+    /// <summary>Told at the end, since until then there is hope.</summary>
+    public static Finding? Underfitting(RunHistory history)
+    {
+        var validation = history.EvalLoss;
+        if (!history.HasEnded || validation.Count == 0)
+            return null;
+        var barelyBetter = history.LossOfChance is { } chance && validation.Last > 0.93 * chance && history.TrainLoss.Mean(0.75 * history.Step, history.Step) > 0.9 * chance;
+        var falling = validation.Count >= 2 && validation.Lowest == validation.Count - 1 && 1 - (validation.Last / validation.Values[^2]) > StillFalling;
+        var epochs = history.Facts.Spec.Training.NumTrainEpochs.Resolved;
+        return !barelyBetter && !falling ? null : new()
+        {
+            Code = UnderfittingCode,
+            Severity = barelyBetter ? FindingSeverity.High : FindingSeverity.Info,
+            FromStep = falling ? validation.Steps[^2] : 0,
+            ToStep = history.Step,
+            Explanation = barelyBetter
+                ? Invariant($"The validation loss ended at {validation.Last:G3}, where guessing gives {history.LossOfChance:G3}: little was learnt.")
+                : Invariant($"The validation loss was still falling at the end, from {validation.Values[^2]:G3} to {validation.Last:G3} over the last {validation.LastStep - validation.Steps[^2]} steps."),
+            Remedy = "Train for twice as many epochs.",
+            Patch = Patch.Training(("num_train_epochs", 2 * epochs)),
+        };
+    }
+}

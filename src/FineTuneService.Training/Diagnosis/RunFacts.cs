@@ -1,0 +1,9 @@
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Training.Diagnosis;
+
+/// <summary>What is known of a run before its first step.</summary>
+/// <param name="Spec">Resolved.</param>
+/// <param name="Truncated">Training rows cut to the maximal length, and the tokens lost by it.</param>
+/// <param name="TrainTokens">Tokens of the training rows that are left.</param>
+public sealed record RunFacts(JobSpec Spec, int TotalSteps, int TrainRows, int ValidationRows, (int Rows, long Tokens) Truncated, long TrainTokens);

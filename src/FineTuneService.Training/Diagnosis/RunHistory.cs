@@ -1,0 +1,31 @@
+using System.Text.Json.Nodes;
+using FineTuneService.Training.Tasks;
+
+namespace FineTuneService.Training.Diagnosis;
+
+/// <summary>What a run has shown so far.</summary>
+/// <param name="Log">As in <c>trainer_state.json</c>.</param>
+/// <param name="Scores">Of the newest evaluation; null before the first.</param>
+/// <param name="HasEnded">After the last step.</param>
+public sealed record RunHistory(RunFacts Facts, IReadOnlyList<JsonObject> Log, Scores? Scores, bool HasEnded)
+{
+    public Curve TrainLoss => field ??= Of("loss");
+
+    public Curve GradNorm => field ??= Of("grad_norm");
+
+    /// <summary>Of the evaluations after the first step.</summary>
+    public Curve EvalLoss => field ??= Of("eval_loss", fromStep: 1);
+
+    public int Step => Log.Count == 0 ? 0 : Log[^1]["step"]!.GetValue<int>();
+
+    /// <summary>The cross-entropy of knowing nothing but the classes' number; null where there are no classes.</summary>
+    public double? LossOfChance => Scores?.Labels is { Length: > 1 } labels ? Math.Log(labels.Length) : null;
+
+    public double EpochOf(int step) => (double)step / Facts.TotalSteps * Facts.Spec.Training.NumTrainEpochs.Resolved;
+
+    public Curve Of(string metric, int fromStep = 0)
+    {
+        var points = Log.Where(line => line[metric] is not null && line["step"]!.GetValue<int>() >= fromStep).ToList();
+        return new([.. points.Select(line => line["step"]!.GetValue<int>())], [.. points.Select(line => line[metric]!.GetValue<double>())]);
+    }
+}
