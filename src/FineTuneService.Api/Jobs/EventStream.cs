@@ -6,7 +6,7 @@ using Microsoft.EntityFrameworkCore;
 namespace FineTuneService.Api.Jobs;
 
 /// <summary>Server-Sent Events (WHATWG HTML, section 9.2): everything after an id, then live, until the job ends.</summary>
-public sealed class EventStream(string jobId, long after, FineTuneDb db, EventSignals signals) : IResult
+public sealed class EventStream(string jobId, IQueryable<JobEvent> events, long after, FineTuneDb db, EventSignals signals) : IResult
 {
     public const string MediaType = "text/event-stream";
 
@@ -48,7 +48,7 @@ public sealed class EventStream(string jobId, long after, FineTuneDb db, EventSi
         {
             // The state is read first: the last event is written with the change to the last state, so it cannot be missed.
             var status = await db.Jobs.Where(job => job.Id == jobId).Select(job => job.Status).FirstAsync(cancel);
-            var rows = await ReadEvents.After(db, jobId, after).Take(Batch).ToListAsync(cancel);
+            var rows = await ReadEvents.After(events, after).Take(Batch).ToListAsync(cancel);
             foreach (var happened in rows)
                 await response.WriteAsync($"id: {happened.Id}\nevent: {happened.Type}\ndata: {JsonSerializer.Serialize(EventView.From(happened), SnakeCaseJson.Options)}\n\n", cancel);
             await response.Body.FlushAsync(cancel);

@@ -28,21 +28,35 @@ public static class ReadEvents
     /// <param name="id">The job's id.</param>
     /// <param name="after">Only events after this id.</param>
     /// <param name="limit">Events on a page, 1 to 1000; 200 unless given. The stream has no pages.</param>
+    /// <param name="types">Only events of these types, separated by commas: <c>status,note,save</c>.</param>
+    /// <param name="last">Of what has happened so far only the last so many; the stream begins with them, and with 0 brings only what is new.</param>
     /// <param name="lastEventId">The stream's own form of <c>after</c>.</param>
     public static async Task<IResult> Handle(
         string id, HttpRequest request, FineTuneDb db, EventSignals signals, CancellationToken cancel,
-        long after = 0, int? limit = null, [FromHeader(Name = "Last-Event-ID")] long? lastEventId = null)
+        long after = 0, int? limit = null, string? types = null, int? last = null, [FromHeader(Name = "Last-Event-ID")] long? lastEventId = null)
     {
         var size = Page.Limit(limit, usual: 200, most: 1000);
+        if (last is < 0 or > 1000)
+            throw new FaultException("?last", $"{last}", "This number of events is out of bounds.", "Give 0 to 1000.");
         var job = await db.FindJob(id, cancel);
-        var seen = lastEventId ?? after;
+        var events = OfTypes(db, id, types);
+        var seen = lastEventId ?? Math.Max(after, last is { } count ? await Before(events, count, cancel) : 0);
         if (EventStream.IsWanted(request))
-            return job.Status.IsTerminal() && !await After(db, id, seen).AnyAsync(cancel) ? TypedResults.NoContent() : new EventStream(id, seen, db, signals);
+            return job.Status.IsTerminal() && !await After(events, seen).AnyAsync(cancel) ? TypedResults.NoContent() : new EventStream(id, events, seen, db, signals);
 
-        var rows = await After(db, id, seen).Take(size + 1).ToListAsync(cancel);
-        return TypedResults.Ok(Page.Of<JobEvent, EventView, long?>(rows, size, EventView.From, happened => happened.Id));
+        var rows = await After(events, seen).Take(Math.Max(size, last ?? 0) + 1).ToListAsync(cancel);
+        return TypedResults.Ok(Page.Of<JobEvent, EventView, long?>(rows, Math.Max(size, last ?? 0), EventView.From, happened => happened.Id));
     }
 
-    internal static IQueryable<JobEvent> After(FineTuneDb db, string jobId, long id) =>
-        db.Events.AsNoTracking().Where(happened => happened.JobId == jobId && happened.Id > id).OrderBy(happened => happened.Id);
+    internal static IQueryable<JobEvent> After(IQueryable<JobEvent> events, long id) => events.Where(happened => happened.Id > id).OrderBy(happened => happened.Id);
+
+    private static IQueryable<JobEvent> OfTypes(FineTuneDb db, string jobId, string? types)
+    {
+        var events = db.Events.AsNoTracking().Where(happened => happened.JobId == jobId);
+        return types?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) is { Length: > 0 } wanted ? events.Where(happened => wanted.Contains(happened.Type)) : events;
+    }
+
+    /// <summary>The id after which so many events have followed.</summary>
+    private static async Task<long> Before(IQueryable<JobEvent> events, int count, CancellationToken cancel) =>
+        await events.OrderByDescending(happened => happened.Id).Skip(count).Select(happened => happened.Id).FirstOrDefaultAsync(cancel);
 }

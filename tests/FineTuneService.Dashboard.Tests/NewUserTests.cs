@@ -1,0 +1,168 @@
+using System.Formats.Tar;
+using System.Text.RegularExpressions;
+using FineTuneService.EndToEnd.Tests;
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace FineTuneService.Dashboard.Tests;
+
+/// <summary>The way of somebody who has a file and has never written a training loop.</summary>
+public sealed partial class NewUserTests(Service service, Browser browser) : IClassFixture<Service>, IClassFixture<Browser>
+{
+    [GeneratedRegex(@"training ([\d.]+) at step 1, ([\d.]+) at step (\d+)")]
+    private static partial Regex LossIs { get; }
+
+    [Fact]
+    public async Task From_a_file_to_a_model_that_answers()
+    {
+        service.StartWorker();
+        var page = await browser.Open(service.Http.BaseAddress!);
+        await SignIn(page);
+        await Upload(page);
+        await StartJob(page, "quick");
+        var first = await WatchItLearn(page);
+        await AskIt(page);
+        await Download(page);
+
+        await page.GetByRole(AriaRole.Link, new() { Name = "Clone" }).ClickAsync();
+        var spec = page.GetByLabel("Specification");
+        await Expect(spec).ToHaveValueAsync(new Regex("quick again"));
+        await spec.FillAsync((await spec.InputValueAsync()).Replace("\"learning_rate\": 0.001", "\"learning_rate\": 0.0001", StringComparison.Ordinal));
+        await page.GetByRole(AriaRole.Button, new() { Name = "Start training" }).ClickAsync();
+        var second = await WatchItLearn(page);
+
+        Assert.NotEqual(first, second);
+        await Compare(page);
+    }
+
+    [Fact]
+    public async Task A_language_model_writes_beside_the_one_it_began_as()
+    {
+        service.StartWorker();
+        var id = await service.PostJob(new
+        {
+            base_model = "tiny-llama-en",
+            task = "causal-lm",
+            method = new { type = "lora", r = 4 },
+            dataset = new { train = await service.Upload("shakespeare", "train.jsonl", rows: 20, header: 0), validation_split = 0.2 },
+            training = new { num_train_epochs = 1, learning_rate = 1e-3, max_length = 64 },
+        });
+        await service.WaitForStatus(id, "succeeded");
+        var page = await browser.Open(service.Http.BaseAddress!);
+        await SignIn(page);
+        await page.GotoAsync($"/#/jobs/{id}");
+        await page.GetByLabel("Beginning of a text").FillAsync("First Citizen:");
+        await page.GetByLabel("Tokens").FillAsync("12");
+        await page.GetByLabel("Beside the base model").CheckAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Continue" }).ClickAsync();
+
+        foreach (var name in new[] { "This job", "tiny-llama-en" })
+            await Expect(page.GetByRole(AriaRole.Figure, new() { Name = $"Answer of {name}" }).Locator("blockquote")).ToHaveTextAsync(new Regex(@"^First Citizen:\S*\s+\S+"), new() { Timeout = 60_000 });
+        await Browser.Picture(page, "9-beside");
+    }
+
+    private static async Task SignIn(IPage page)
+    {
+        await page.GotoAsync("/");
+        await page.GetByLabel("API key").FillAsync("ft_wrong");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("unknown, revoked or expired");
+        await Browser.Picture(page, "1-sign-in");
+
+        await page.GetByLabel("API key").FillAsync(Service.Key);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Jobs" })).ToBeVisibleAsync();
+        Assert.DoesNotContain(Service.Key, await page.EvaluateAsync<string>("document.cookie"));
+    }
+
+    private static async Task Upload(IPage page)
+    {
+        var file = Path.Combine(Directory.CreateTempSubdirectory("finetune-upload-").FullName, "reviews.tsv");
+        await File.WriteAllLinesAsync(file, File.ReadLines(Path.Combine(Service.Samples, "sst2", "train.tsv")).Take(401));
+        await page.GetByRole(AriaRole.Link, new() { Name = "Datasets" }).ClickAsync();
+        await page.Locator("input[type=file]").SetInputFilesAsync(file);
+
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "reviews" })).ToBeVisibleAsync();
+        await Expect(page.GetByText("400 rows")).ToBeVisibleAsync();
+        await Browser.Picture(page, "2-dataset");
+        File.Delete(file);
+    }
+
+    private static async Task StartJob(IPage page, string name)
+    {
+        await page.GetByRole(AriaRole.Link, new() { Name = "Fine-tune on it" }).ClickAsync();
+        // What it is for, and its columns, are guessed from the file.
+        await Expect(page.GetByLabel("What to learn")).ToHaveValueAsync("text-classification");
+        await Expect(page.GetByLabel("Column with the text")).ToHaveValueAsync("text");
+        await Expect(page.GetByLabel("Column with the label")).ToHaveValueAsync("label");
+        await page.GetByLabel("Base model").SelectOptionAsync("tiny-bert-en");
+        await page.GetByLabel("Epochs").FillAsync("3");
+        await page.GetByLabel("Learning rate").FillAsync("0.001");
+        await page.GetByLabel("Longest row").FillAsync("48");
+        await page.GetByLabel("Name", new() { Exact = true }).FillAsync(name);
+        await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Memory" })).ToContainTextAsync("That fits");
+        await Browser.Picture(page, "3-new-job");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Start training" }).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = name })).ToBeVisibleAsync();
+    }
+
+    /// <summary>The curve grows on the open page, without a reload.</summary>
+    private static async Task<string> WatchItLearn(IPage page)
+    {
+        var loss = page.GetByRole(AriaRole.Figure, new() { Name = "Loss: training" });
+        var early = LossIs.Match(await loss.GetAttributeAsync("aria-label", new() { Timeout = 60_000 }) ?? "");
+        Assert.True(early.Success);
+        await Browser.Picture(page, "4-running");
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Level = 1 })).ToContainTextAsync("succeeded", new() { Timeout = 120_000 });
+
+        var label = await loss.GetAttributeAsync("aria-label") ?? "";
+        var late = LossIs.Match(label);
+        Assert.True(int.Parse(late.Groups[3].Value, System.Globalization.CultureInfo.InvariantCulture) > int.Parse(early.Groups[3].Value, System.Globalization.CultureInfo.InvariantCulture), $"{early} … {late}");
+        Assert.Contains("validation", label);
+        Assert.NotEmpty(await loss.Locator("canvas").AllAsync());
+        var rate = await page.GetByRole(AriaRole.Figure, new() { Name = "Learning rate" }).Locator(".u-over").BoundingBoxAsync();
+        await page.Mouse.MoveAsync(rate!.X + rate.Width - 2, rate.Y + 20);
+        await Expect(page.GetByRole(AriaRole.Figure, new() { Name = "Learning rate" })).ToContainTextAsync($"{late.Groups[3].Value}"); // The cursor at the right edge is at the last step.
+        await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Events" })).ToContainTextAsync("became succeeded");
+        await Browser.Picture(page, "5-done");
+        return label;
+    }
+
+    private static async Task AskIt(IPage page)
+    {
+        await page.GetByLabel("Text to classify").FillAsync("a warm and funny film");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Classify" }).ClickAsync();
+        var shares = page.GetByRole(AriaRole.Region, new() { Name = "Try it" }).GetByRole(AriaRole.Listitem);
+        await Expect(shares).ToHaveCountAsync(2, new() { Timeout = 60_000 });
+        await Browser.Picture(page, "6-answer");
+    }
+
+    /// <summary>A link, which the browser asks for with its cookie.</summary>
+    private static async Task Download(IPage page)
+    {
+        var download = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Link, new() { Name = "tar" }).First.ClickAsync());
+        await using var archive = File.OpenRead((await download.PathAsync())!);
+        await using var tar = new TarReader(archive);
+        var files = new List<string>();
+        while (await tar.GetNextEntryAsync(cancellationToken: TestContext.Current.CancellationToken) is { } entry)
+            files.Add(Path.GetFileName(entry.Name));
+        Assert.Contains("model.safetensors", files);
+    }
+
+    private static async Task Compare(IPage page)
+    {
+        await page.GetByRole(AriaRole.Link, new() { Name = "Jobs" }).ClickAsync();
+        var boxes = page.GetByRole(AriaRole.Checkbox, new() { Name = "compare" });
+        await Expect(boxes).ToHaveCountAsync(2);
+        foreach (var box in await boxes.AllAsync())
+            await box.CheckAsync();
+        await Browser.Picture(page, "7-jobs");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Compare" }).ClickAsync();
+
+        var row = page.GetByRole(AriaRole.Row).Filter(new() { HasText = "/training/learning_rate" });
+        await Expect(row).ToContainTextAsync("0.0001");
+        await Expect(row).ToContainTextAsync("0.001");
+        await Expect(page.GetByRole(AriaRole.Figure, new() { Name = "Validation: accuracy: quick again" })).ToBeVisibleAsync();
+        await Browser.Picture(page, "8-compare");
+    }
+}
