@@ -88,6 +88,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow")]
     public Task Logs_without_room_lose_no_line_and_hosts_start_all_the_same() => LogsWithoutRoom(TimeSpan.FromSeconds(5));
 
     [Fact]
@@ -118,6 +119,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow")]
     public async Task A_job_that_is_taken_without_room_waits_for_it()
     {
         await _house.Start(workers: 1);
@@ -138,6 +140,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Suite", "slow")]
     public Task Room_that_comes_and_goes_at_random_instants_costs_no_job() => ComesAndGoes(rounds: 3);
 
     [Fact]

@@ -16,6 +16,7 @@ public sealed class LoadTests
     private sealed record Figures(Latencies Job, Latencies List, Latencies Post, Latencies Start);
 
     [Fact]
+    [Trait("Suite", "load")]
     public async Task Nothing_fails_under_a_small_load() => await Run(new(Queued: 100, Listeners: 20, PollsPerSecond: 60, PostsPerSecond: 2, TimeSpan.FromSeconds(5)));
 
     [Fact]
