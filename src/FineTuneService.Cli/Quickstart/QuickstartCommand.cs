@@ -61,9 +61,10 @@ internal static partial class QuickstartCommand
 
         await Summarise(client, id, data, cancel);
         Say($"your key           {key}");
+        Say($"dashboard          {url}");
+        Say($"this job           {new Uri(url, $"#/jobs/{id}")}");
         Say($"Swagger UI         {new Uri(url, "swagger")}");
         Say($"queue              {new Uri(url, "hangfire")}");
-        Say($"this job           {new Uri(url, $"jobs/{id}")}");
         return 0;
     }
 
