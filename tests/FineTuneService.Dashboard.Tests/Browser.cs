@@ -5,6 +5,8 @@ namespace FineTuneService.Dashboard.Tests;
 /// <summary>The system's Chromium. Screenshots lie beside the tests, for a person to look at.</summary>
 public sealed class Browser : IAsyncLifetime
 {
+    private const float Patience = 30_000; // Milliseconds; other suites may be at work.
+
     private IPlaywright? _playwright;
     private IBrowser? _browser;
 
@@ -12,6 +14,7 @@ public sealed class Browser : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
+        Assertions.SetDefaultExpectTimeout(Patience);
         _playwright = await Playwright.CreateAsync();
         // Without a sandbox: tests run as root, too, and see no pages but ours.
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Find(), Args = ["--no-sandbox", "--disable-dev-shm-usage"] });
@@ -32,7 +35,7 @@ public sealed class Browser : IAsyncLifetime
             ColorScheme = dark ? ColorScheme.Dark : ColorScheme.Light,
             ViewportSize = phone ? new() { Width = 390, Height = 844 } : new() { Width = 1280, Height = 900 },
         });
-        context.SetDefaultTimeout(30_000);
+        context.SetDefaultTimeout(Patience);
         var page = await context.NewPageAsync();
         page.PageError += (_, error) => throw new InvalidOperationException($"A script of {page.Url} failed: {error}");
         return page;

@@ -154,7 +154,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
     private static async Task Compare(IPage page)
     {
         await page.GetByRole(AriaRole.Link, new() { Name = "Jobs" }).ClickAsync();
-        var boxes = page.GetByRole(AriaRole.Checkbox, new() { Name = "compare" });
+        var boxes = page.GetByRole(AriaRole.Checkbox, new() { Name = "compare quick" });
         await Expect(boxes).ToHaveCountAsync(2);
         foreach (var box in await boxes.AllAsync())
             await box.CheckAsync();

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Deque.AxeCore.Playwright;
 using FineTuneService.EndToEnd.Tests;
@@ -64,9 +65,10 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
     public async Task The_pages_are_light_come_from_here_alone_and_run_nothing_inline()
     {
         var page = await browser.Open(service.Http.BaseAddress!);
-        var answers = new List<IResponse>();
-        page.Response += (_, answer) => answers.Add(answer);
+        var heard = new ConcurrentQueue<IResponse>();
+        page.Response += (_, answer) => heard.Enqueue(answer);
         await SignIn(page);
+        var answers = heard.ToList();
 
         Assert.All(answers, answer => Assert.Equal(service.Http.BaseAddress!.Authority, new Uri(answer.Url).Authority));
         var pages = answers.Where(answer => answer.Url.EndsWith('/') || answer.Url.Contains("/assets/", StringComparison.Ordinal)).ToList();
