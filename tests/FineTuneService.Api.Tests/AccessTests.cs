@@ -192,6 +192,21 @@ public sealed class AccessTests(Api api) : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, open.StatusCode);
     }
 
+    [Fact]
+    public async Task A_browser_signs_in_with_a_key_that_holds_and_out()
+    {
+        using var browser = new HttpClient(new SocketsHttpHandler()) { BaseAddress = api.Http.BaseAddress };
+        foreach (var body in new[] { "{}", """{"key": null}""", """{"key": ""}""", """{"key": "\ud800"}""", "[]", "{" })
+            await Api.Read(await browser.PostAsync("/session", Json(body), Api.Cancel), HttpStatusCode.UnprocessableEntity);
+        await Api.Read(await browser.PostAsync("/session", Json("""{"key": "ft_nobody_knows"}"""), Api.Cancel), HttpStatusCode.Unauthorized);
+        await Api.Read(await browser.GetAsync("/me", Api.Cancel), HttpStatusCode.Unauthorized);
+
+        await Api.Read(await browser.PostAsync("/session", Json($$"""{"key": "{{Api.Key}}"}"""), Api.Cancel), HttpStatusCode.NoContent);
+        await Api.Read(await browser.GetAsync("/me", Api.Cancel), HttpStatusCode.OK);
+        await Api.Read(await browser.DeleteAsync("/session", Api.Cancel), HttpStatusCode.OK);
+        await Api.Read(await browser.GetAsync("/me", Api.Cancel), HttpStatusCode.Unauthorized);
+    }
+
     /// <summary>Method, path with its parameters, scope of every route.</summary>
     private async Task<List<(HttpMethod Method, string Path, string Scope)>> Routes()
     {

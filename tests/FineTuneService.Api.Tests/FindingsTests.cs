@@ -51,7 +51,8 @@ public sealed class FindingsTests(Api api)
         var refused = await api.Post($"/jobs/{id}/retry-with-fix", """{"codes": ["overfitting", "label_noise"]}""", HttpStatusCode.UnprocessableEntity);
         Assert.Equal(["/codes/1"], Api.Pointers(refused));
         Assert.Contains("overfitting", (string)refused["faults"]![0]!["remedy"]!);
-        Assert.Equal(["/codes"], Api.Pointers(await api.Post($"/jobs/{id}/retry-with-fix", """{"codes": []}""", HttpStatusCode.UnprocessableEntity)));
+        foreach (var (body, pointer) in new[] { ("""{"codes": []}""", "/codes"), ("""{"codes": null}""", "/codes"), ("{}", "/codes"), ("""{"codes": [null]}""", "/codes/0"), ("[]", ""), ("{", "") })
+            Assert.Equal([pointer], Api.Pointers(await api.Post($"/jobs/{id}/retry-with-fix", body, HttpStatusCode.UnprocessableEntity)));
     }
 
     private static RunStarted Started(int step) =>

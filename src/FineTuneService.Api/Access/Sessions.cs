@@ -1,9 +1,16 @@
+using System.ComponentModel.DataAnnotations;
 using FineTuneService.Api.Problems;
+using FineTuneService.Training;
 
 namespace FineTuneService.Api.Access;
 
-/// <param name="Key">As in <c>Authorization: Bearer</c>.</param>
-public sealed record SessionDraft(string Key);
+/// <summary>The body of <c>POST /session</c>.</summary>
+public sealed record SessionDraft
+{
+    /// <summary>As in <c>Authorization: Bearer</c>.</summary>
+    [Length(1, 256)]
+    public required string Key { get; init; }
+}
 
 /// <summary>
 /// Signs a browser in. Its key goes into a cookie that no script can read and no other site's page sends along,
@@ -20,8 +27,9 @@ public static class Sessions
         session.MapDelete("/", (HttpContext context) => context.Response.Cookies.Delete(Cookie));
     }
 
-    private static async Task<IResult> SignIn(SessionDraft draft, HttpContext context, ApiKeys keys, CancellationToken cancel)
+    private static async Task<IResult> SignIn(HttpContext context, ApiKeys keys, CancellationToken cancel)
     {
+        var draft = await JsonContract.ReadAsync<SessionDraft>(context.Request.Body, Catalog.Json, cancel);
         if (await keys.Find(draft.Key, cancel) is not { } row)
             throw new ProblemException(StatusCodes.Status401Unauthorized, KeyAuthentication.Unknown);
         context.Response.Cookies.Append(Cookie, draft.Key, new() { HttpOnly = true, SameSite = SameSiteMode.Strict, Secure = context.Request.IsHttps, Expires = row.ExpiresAt });

@@ -21,7 +21,7 @@ public static class JobsApi
         foreach (var (verb, handle) in new (string, Delegate)[] { ("cancel", MoveJob.Cancel), ("pause", MoveJob.Pause), ("resume", MoveJob.Resume), ("retry", MoveJob.Retry), ("start", MoveJob.Start) })
             jobs.MapPost($"/{{id}}/{verb}", handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict, StatusCodes.Status412PreconditionFailed);
         jobs.MapPost("/{id}/clone", CloneJob.Handle).Accepts<Contracts.JobSpec>("application/json").Refuses(StatusCodes.Status404NotFound, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
-        jobs.MapPost("/{id}/retry-with-fix", RetryWithFix.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
+        jobs.MapPost("/{id}/retry-with-fix", RetryWithFix.Handle).Accepts<FixRequest>("application/json").Refuses(StatusCodes.Status404NotFound, StatusCodes.Status415UnsupportedMediaType, StatusCodes.Status422UnprocessableEntity, StatusCodes.Status503ServiceUnavailable);
         jobs.MapGet("/{id}/findings", ReadFindings.Handle).Refuses(StatusCodes.Status404NotFound);
         jobs.MapGet("/{id}/metrics", ReadMetrics.Handle).Refuses(StatusCodes.Status404NotFound, StatusCodes.Status422UnprocessableEntity);
         jobs.MapGet("/{id}/samples", ReadSamples.Handle).Refuses(StatusCodes.Status404NotFound);
