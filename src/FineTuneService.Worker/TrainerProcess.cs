@@ -38,9 +38,22 @@ internal sealed class TrainerProcess : IDisposable
         if (Activity.Current?.Id is { } trace)
             start.Environment["TRACEPARENT"] = trace; // As OpenTelemetry names it, for whatever in there may want to tell.
         _process = Process.Start(start)!;
-        _process.PriorityClass = ProcessPriorityClass.BelowNormal; // It takes whatever a machine has; the service on the same one is to answer nevertheless.
+        StepBack();
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
         _process.BeginErrorReadLine();
+    }
+
+    /// <summary>A trainer takes whatever a machine has; the service on the same one is to answer nevertheless.</summary>
+    private void StepBack()
+    {
+        try
+        {
+            _process.PriorityClass = ProcessPriorityClass.BelowNormal;
+        }
+        catch (Exception error) when (error is InvalidOperationException or Win32Exception)
+        {
+            // It has ended already; its exit code tells why.
+        }
     }
 
     public int ExitCode => _process.ExitCode;
