@@ -19,15 +19,15 @@ internal static class JobRows
     public static async Task<List<Job>> ReadAsync(this IQueryable<Job> jobs, FineTuneDb db, CancellationToken cancel)
     {
         var rows = await jobs.Select(WithoutTexts).ToListAsync(cancel);
-        var unknown = rows.Where(row => Known.Get<Texts>(row.Id)?.Version != row.Version).Select(row => row.Id).ToList();
-        var fresh = unknown.Count == 0 ? [] : await db.Jobs.IgnoreQueryFilters().Where(job => unknown.Contains(job.Id))
-            .ToDictionaryAsync(job => job.Id, job => new Texts(job.Version, job.Spec, job.Resolutions), cancel);
-        foreach (var (id, texts) in fresh)
-            Known.Set(id, texts, new MemoryCacheEntryOptions { Size = 1 });
+        var texts = rows.Select(row => (row.Id, Texts: Known.Get<Texts>(row.Id), row.Version)).Where(known => known.Texts?.Version == known.Version).ToDictionary(known => known.Id, known => known.Texts!);
+        var unknown = rows.Select(row => row.Id).Where(id => !texts.ContainsKey(id)).ToList();
+        if (unknown.Count > 0)
+            foreach (var job in await db.Jobs.IgnoreQueryFilters().Where(job => unknown.Contains(job.Id)).Select(job => new { job.Id, job.Version, job.Spec, job.Resolutions }).ToListAsync(cancel))
+                texts[job.Id] = Known.Set(job.Id, new Texts(job.Version, job.Spec, job.Resolutions), new MemoryCacheEntryOptions { Size = 1 });
+        rows.RemoveAll(row => !texts.ContainsKey(row.Id)); // They were deleted meanwhile.
         foreach (var row in rows)
-            if ((fresh.GetValueOrDefault(row.Id) ?? Known.Get<Texts>(row.Id)) is { } texts)
-                (row.Spec, row.Resolutions) = (texts.Spec, texts.Resolutions);
-        return [.. rows.Where(row => row.Spec is not null)]; // But for those that were deleted meanwhile.
+            (row.Spec, row.Resolutions) = (texts[row.Id].Spec, texts[row.Id].Resolutions);
+        return rows;
     }
 
     private static Expression<Func<Job, Job>> AllBut(params string[] names)
