@@ -151,7 +151,7 @@ need_prerequisites() {
 build() {
     local stamp=artifacts/.built-$1
     shift
-    if [[ -f $stamp && ! $(find src tests build ./*.props ./*.sln global.json appsettings.json .editorconfig -newer "$stamp" -print -quit) ]]; then
+    if [[ -f $stamp && ! $(find src tests build ./*.props ./*.sln global.json appsettings.json .editorconfig -newer "$stamp" -not -path '*/node_modules/*' -not -name contract.d.ts -print -quit) ]]; then
         return
     fi
     say "building (the first time fetches packages, which takes minutes)"
