@@ -1,3 +1,4 @@
+using FineTuneService.EndToEnd.Tests;
 using Microsoft.Playwright;
 
 namespace FineTuneService.Dashboard.Tests;
@@ -39,6 +40,14 @@ public sealed class Browser : IAsyncLifetime
         var page = await context.NewPageAsync();
         page.PageError += (_, error) => throw new InvalidOperationException($"A script of {page.Url} failed: {error}");
         return page;
+    }
+
+    public static async Task SignIn(IPage page)
+    {
+        await page.GotoAsync("/");
+        await page.GetByLabel("API key").FillAsync(Service.Key);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Jobs" })).ToBeVisibleAsync();
     }
 
     public static Task Picture(IPage page, string name) => page.ScreenshotAsync(new() { Path = Path.Combine(Screenshots, $"{name}.png"), FullPage = true });

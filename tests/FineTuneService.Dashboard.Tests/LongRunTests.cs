@@ -3,7 +3,6 @@ using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.EndToEnd.Tests;
 using Microsoft.Playwright;
-using static Microsoft.Playwright.Assertions;
 
 namespace FineTuneService.Dashboard.Tests;
 
@@ -18,7 +17,7 @@ public sealed class LongRunTests(Browser browser) : IClassFixture<Browser>
     [Trait("Suite", "browser")]
     public async Task It_is_soon_there_and_never_late()
     {
-        await using var service = new Service { Settings = new Dictionary<string, string> { ["Worker__TrainerPath"] = SilentTrainer() } };
+        await using var service = new Service { Settings = new Dictionary<string, string> { ["Worker__TrainerPath"] = SilentTrainer.Make() } };
         await service.InitializeAsync();
         service.StartWorker();
         var id = await service.PostJob(new { dataset = new { train = await service.Upload("train.tsv", 20) }, base_model = "tiny-bert-en", task = "text-classification" });
@@ -28,10 +27,7 @@ public sealed class LongRunTests(Browser browser) : IClassFixture<Browser>
         await service.WaitForJob(id, job => (int)job["progress"]!["step"]! == Steps);
 
         var page = await browser.Open(service.Http.BaseAddress!);
-        await page.GotoAsync("/");
-        await page.GetByLabel("API key").FillAsync(Service.Key);
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Jobs" })).ToBeVisibleAsync();
+        await Browser.SignIn(page);
         var paints = new List<double>();
         for (var time = 0; time < 5; time++)
         {
@@ -83,15 +79,6 @@ public sealed class LongRunTests(Browser browser) : IClassFixture<Browser>
             ["samples_per_second"] = 100 + (10 * Math.Cos(step * 37.719)),
         },
     }, SnakeCaseJson.Options);
-
-    /// <summary>A trainer that does nothing: this test writes its log.</summary>
-    private static string SilentTrainer()
-    {
-        var path = Path.Combine(AppContext.BaseDirectory, "silent-trainer.sh");
-        File.WriteAllText(path, "#!/bin/sh\nwhile [ -d \"$2\" ]; do sleep 0.2; done\n", new UTF8Encoding(false));
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        return path;
-    }
 
     private static void Tell(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));
 }

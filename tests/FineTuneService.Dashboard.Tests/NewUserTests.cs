@@ -49,7 +49,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         });
         await service.WaitForStatus(id, "succeeded");
         var page = await browser.Open(service.Http.BaseAddress!);
-        await SignIn(page);
+        await Browser.SignIn(page);
         await page.GotoAsync($"/#/jobs/{id}");
         await page.GetByLabel("Beginning of a text").FillAsync("First Citizen:");
         await page.GetByLabel("Tokens", new() { Exact = true }).FillAsync("12");
@@ -69,9 +69,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("unknown, revoked or expired");
         await Browser.Picture(page, "1-sign-in");
 
-        await page.GetByLabel("API key").FillAsync(Service.Key);
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Jobs" })).ToBeVisibleAsync();
+        await Browser.SignIn(page);
         Assert.DoesNotContain(Service.Key, await page.EvaluateAsync<string>("document.cookie"));
     }
 

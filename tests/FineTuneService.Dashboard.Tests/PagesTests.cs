@@ -24,7 +24,7 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
         var page = await browser.Open(service.Http.BaseAddress!, dark, phone);
         await page.GotoAsync("/");
         await IsForEverybody(page, "sign in");
-        await SignIn(page);
+        await Browser.SignIn(page);
         foreach (var (address, shown) in new[] { ("jobs", "waits for its start"), ($"jobs/{job}", "With every default"), ("datasets", "train"), ($"datasets/{dataset}", "First rows"), ($"new-job?dataset={dataset}", "That fits"), ($"compare?jobs={job},{job}", "Compare 2 jobs"), ("workers", "Queues") })
         {
             await page.GotoAsync($"/#/{address}");
@@ -39,7 +39,7 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
     public async Task A_keyboard_is_enough()
     {
         var page = await browser.Open(service.Http.BaseAddress!);
-        await SignIn(page);
+        await Browser.SignIn(page);
         await page.Keyboard.PressAsync("Tab");
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Skip to content" })).ToBeFocusedAsync();
         await page.Keyboard.PressAsync("Enter");
@@ -67,7 +67,7 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
         var page = await browser.Open(service.Http.BaseAddress!);
         var heard = new ConcurrentQueue<IResponse>();
         page.Response += (_, answer) => heard.Enqueue(answer);
-        await SignIn(page);
+        await Browser.SignIn(page);
         var answers = heard.ToList();
 
         Assert.All(answers, answer => Assert.Equal(service.Http.BaseAddress!.Authority, new Uri(answer.Url).Authority));
@@ -88,14 +88,6 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
 
         Assert.Equal(System.Net.HttpStatusCode.Unauthorized, (await http.SendAsync(strange, Cancel)).StatusCode);
         Assert.Equal(System.Net.HttpStatusCode.OK, (await http.SendAsync(own, Cancel)).StatusCode);
-    }
-
-    private static async Task SignIn(IPage page)
-    {
-        await page.GotoAsync("/");
-        await page.GetByLabel("API key").FillAsync(Service.Key);
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Jobs" })).ToBeVisibleAsync();
     }
 
     private static async Task IsForEverybody(IPage page, string where)

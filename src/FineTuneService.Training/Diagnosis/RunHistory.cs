@@ -11,7 +11,8 @@ public sealed record RunHistory(RunFacts Facts, IReadOnlyList<JsonObject> Log, S
 {
     public Curve TrainLoss => field ??= Of("loss");
 
-    public Curve GradNorm => field ??= Of("grad_norm");
+    /// <summary>Without single spikes.</summary>
+    public Curve SmoothLoss => field ??= TrainLoss.Median(1);
 
     /// <summary>Of the evaluations after the first step.</summary>
     public Curve EvalLoss => field ??= Of("eval_loss", fromStep: 1);

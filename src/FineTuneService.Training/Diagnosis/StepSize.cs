@@ -30,7 +30,7 @@ internal static class StepSize
         var loss = history.TrainLoss;
         if (loss.Count < FewestValues)
             return null;
-        var smooth = loss.Median(1);
+        var smooth = history.SmoothLoss;
         var top = smooth.Values.Index().MaxBy(point => point.Item).Index;
         var rose = smooth.Values[top] > (1 + Rise) * loss.First;
         var low = smooth.Lowest;

@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
@@ -21,7 +20,7 @@ public sealed class MetricsLoadTests
     [Trait("Suite", "load")]
     public async Task A_minute_of_20_000_numbers_a_second_is_stored_and_drawn()
     {
-        await using var service = new Service { Settings = new Dictionary<string, string> { ["Worker__TrainerPath"] = StandIn() } };
+        await using var service = new Service { Settings = new Dictionary<string, string> { ["Worker__TrainerPath"] = SilentTrainer.Make() } };
         await service.InitializeAsync();
         var worker = service.StartWorker();
         var id = await service.PostJob(new { dataset = new { train = await service.Upload("train.tsv", 20) }, base_model = "tiny-bert-en", task = "text-classification" });
@@ -88,20 +87,6 @@ public sealed class MetricsLoadTests
     {
         await using var command = database.CreateCommand(sql);
         return await command.ExecuteScalarAsync(Cancel);
-    }
-
-    /// <summary>A trainer that does nothing: this test writes its log.</summary>
-    private static string StandIn()
-    {
-        var path = Path.Combine(AppContext.BaseDirectory, "silent-trainer.sh");
-        File.WriteAllText(path, """
-            #!/bin/sh
-            while [ -d "$2" ] && [ ! -e "$2/done" ]; do sleep 0.2; done
-            exit 2
-
-            """, new UTF8Encoding(false));
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
-        return path;
     }
 
     private static void Tell(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));

@@ -57,7 +57,7 @@ export function useRun(id: string): Run {
     void get<Page<Metric>>(`/jobs/${id}/metrics?points=${points}`, abort.signal)
       .then(page => {
         curves.current = curvesOf(page.data);
-        seen = Math.max(-1, ...[...new Set(page.data.map(metric => metric.seq))].slice(-1));
+        seen = page.data.at(-1)?.seq ?? -1;
         for (const happened of waiting ?? []) take(happened);
         waiting = null;
         changed(undefined);

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { get, upload, type Dataset, type Page } from '../api';
 import { ago, bytes, number } from '../format';
 import { useLoad } from '../load';
+import { Pager } from '../parts/pager';
 import { Trouble } from '../parts/trouble';
 import { go } from '../router';
 
@@ -31,10 +32,7 @@ export function DatasetsPage() {
           </table>
         </div>
       )}
-      <div class="pages">
-        {after && <button onClick={() => setAfter('')}>Newest</button>}
-        {value?.has_more && <button onClick={() => setAfter(value.next_after ?? '')}>Older</button>}
-      </div>
+      <Pager page={value} after={after} go={setAfter} />
     </>
   );
 }

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { get, type Job, type JobStatus, type Page } from '../api';
 import { ago, duration, number, title } from '../format';
 import { useLoad } from '../load';
+import { Pager } from '../parts/pager';
 import { Sparkline } from '../parts/sparkline';
 import { isEnded, Progress, Status } from '../parts/status';
 import { Trouble } from '../parts/trouble';
@@ -75,10 +76,7 @@ export function JobsPage() {
           </table>
         </div>
       )}
-      <div class="pages">
-        {after && <button onClick={() => setAfter('')}>Newest</button>}
-        {value?.has_more && <button onClick={() => setAfter(value.next_after ?? '')}>Older</button>}
-      </div>
+      <Pager page={value} after={after} go={setAfter} />
     </>
   );
 }
