@@ -15,8 +15,11 @@ public sealed class Upload
     /// <summary>OpenAI's <c>fine-tune</c>, or <see cref="ForDataset"/>.</summary>
     public required string Purpose { get; init; }
 
-    /// <summary>As OpenAI's clients give it. Of one of ours <c>application/octet-stream</c>, with the file's <c>sha256</c> as a parameter where it was told.</summary>
+    /// <summary>As OpenAI's clients give it.</summary>
     public required string MimeType { get; init; }
+
+    /// <summary>Of the whole file, in hexadecimal, where it was told.</summary>
+    public string? Sha256 { get; init; }
 
     /// <summary>What all parts together must have.</summary>
     public required long Bytes { get; init; }

@@ -10,6 +10,10 @@ public sealed class Webhook
     /// <summary>What deliveries are signed with (Standard Webhooks): <c>whsec_</c> and base64.</summary>
     public required string Secret { get; set; }
 
+    /// <summary>The one before, with which deliveries are signed as well until <see cref="PreviousSecretExpiresAt"/>, so that receivers can change over.</summary>
+    public string? PreviousSecret { get; set; }
+    public DateTimeOffset? PreviousSecretExpiresAt { get; set; }
+
     /// <summary>Such as <c>job.succeeded</c>; none means all.</summary>
     public required string[] Events { get; set; }
     public bool Enabled { get; set; } = true;

@@ -19,7 +19,7 @@ public sealed record Received(string Path, string Id, string Timestamp, string S
 
     /// <summary>As the Standard Webhooks specification tells receivers to.</summary>
     public bool IsSignedWith(string secret) =>
-        Signature == $"v1,{Convert.ToBase64String(HMACSHA256.HashData(Convert.FromBase64String(secret.Replace("whsec_", "", StringComparison.Ordinal)), Encoding.UTF8.GetBytes($"{Id}.{Timestamp}.{Body}")))}";
+        Signature.Split(' ').Contains($"v1,{Convert.ToBase64String(HMACSHA256.HashData(Convert.FromBase64String(secret.Replace("whsec_", "", StringComparison.Ordinal)), Encoding.UTF8.GetBytes($"{Id}.{Timestamp}.{Body}")))}");
 }
 
 /// <summary>A server that webhooks lead to.</summary>

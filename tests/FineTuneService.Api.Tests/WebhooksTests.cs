@@ -215,10 +215,19 @@ public sealed class WebhooksTests(Api api) : IAsyncLifetime
         Assert.Null((await api.Get(path))["secret"]);
         Assert.Null((await api.Get("/webhooks?limit=1"))["data"]![0]!["secret"]);
 
-        var rotated = (string)(await api.Post($"{path}/rotate-secret", "", HttpStatusCode.OK))["secret"]!;
+        string[] secrets = [(string)webhook["secret"]!, await Rotate(), await Rotate()];
         await Test(webhook);
         var message = await _receiver.Next();
-        Assert.Equal((WebhookMessage.Test, true, false), (message.Type, message.IsSignedWith(rotated), message.IsSignedWith((string)webhook["secret"]!)));
+        Assert.Equal(WebhookMessage.Test, message.Type);
+        Assert.Equal([false, true, true], secrets.Select(message.IsSignedWith)); // The one before last is valid for a day more.
+
+        var (id, now) = ((string)webhook["id"]!, TimeProvider.System.GetUtcNow());
+        await api.InDatabase(db => db.Webhooks.Where(row => row.Id == id).ExecuteUpdateAsync(row => row.SetProperty(hook => hook.PreviousSecretExpiresAt, now), Api.Cancel));
+        await Test(webhook);
+        message = await _receiver.Next();
+        Assert.Equal([false, false, true], secrets.Select(message.IsSignedWith));
+
+        async Task<string> Rotate() => (string)(await api.Post($"{path}/rotate-secret", "", HttpStatusCode.OK))["secret"]!;
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Net.Mime;
 using FineTuneService.Api.Paging;
 using FineTuneService.Api.Uploads;
 using FineTuneService.Contracts;
@@ -42,7 +43,8 @@ public static class BeginDatasetUpload
             ProjectId = db.Project!,
             FileName = asked.Name,
             Purpose = Upload.ForDataset,
-            MimeType = UploadedType.Of(asked.Sha256),
+            MimeType = MediaTypeNames.Application.Octet,
+            Sha256 = asked.Sha256?.ToLowerInvariant(),
             Bytes = asked.Bytes,
             CreatedAt = now,
             ExpiresAt = now + settings.Value.UploadLifetime,

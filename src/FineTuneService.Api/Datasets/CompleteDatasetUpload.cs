@@ -18,7 +18,7 @@ public static class CompleteDatasetUpload
         var parts = new UploadFolder(storage, id).Numbered();
         if (parts.Sum(part => part.Bytes) is var bytes && bytes != upload.Bytes)
             throw new FaultException("parts", null, $"The parts that are there have {bytes} bytes, and the upload was to have {upload.Bytes}.", "Send what GET of the upload does not show.");
-        return Answer(await finish.Publish(upload, parts.Select(part => UploadFolder.Name(part.Number)), sums => Compare(UploadedType.Sha256In(upload.MimeType), sums.Sha256), cancel));
+        return Answer(await finish.Publish(upload, parts.Select(part => UploadFolder.Name(part.Number)), sums => Compare(upload.Sha256, sums.Sha256), cancel));
     }
 
     private static Created<DatasetView> Answer(Dataset dataset) => TypedResults.Created($"/datasets/{dataset.Id}", DatasetView.From(dataset));

@@ -13,7 +13,7 @@ public sealed record DatasetUploadView(
     string Id, string Name, long Bytes, string? Sha256, UploadStatus Status, IReadOnlyList<DatasetPartView> Parts, long ReceivedBytes, string? DatasetId, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt)
 {
     public static DatasetUploadView From(Upload row, IReadOnlyList<(int Number, long Bytes)> parts) => new(
-        row.Id, row.FileName, row.Bytes, UploadedType.Sha256In(row.MimeType), row.Status, [.. parts.Select(part => new DatasetPartView(part.Number, part.Bytes, null))], parts.Sum(part => part.Bytes), row.DatasetId, row.CreatedAt, row.ExpiresAt);
+        row.Id, row.FileName, row.Bytes, row.Sha256, row.Status, [.. parts.Select(part => new DatasetPartView(part.Number, part.Bytes, null))], parts.Sum(part => part.Bytes), row.DatasetId, row.CreatedAt, row.ExpiresAt);
 }
 
 /// <summary>A part of a file.</summary>

@@ -74,7 +74,7 @@ public sealed class WebhookSender : IDisposable
             { "User-Agent", "FineTuneService" },
             { "webhook-id", message.Id },
             { "webhook-timestamp", $"{timestamp}" },
-            { "webhook-signature", WebhookSecret.Sign(webhook.Secret, message.Id, timestamp, message.Payload) },
+            { "webhook-signature", WebhookSecret.Sign(webhook, message.Id, timestamp, message.Payload) },
         },
     };
 

@@ -26,6 +26,9 @@ public sealed class WebhookSettings
     /// <summary>How often is looked for messages.</summary>
     public TimeSpan PollInterval { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long messages are signed with the old secret as well after a rotation.</summary>
+    public TimeSpan SecretOverlap { get; init; } = TimeSpan.FromDays(1);
+
     /// <summary>How long messages are kept that are delivered or dead.</summary>
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(30);
 

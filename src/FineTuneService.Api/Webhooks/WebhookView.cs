@@ -6,10 +6,11 @@ namespace FineTuneService.Api.Webhooks;
 /// <summary>A webhook as clients see it.</summary>
 /// <param name="Events">What it hears of; none means all.</param>
 /// <param name="Enabled">false: nothing is sent there, and what was to be sent is dead. A receiver that answers 410 disables its webhook.</param>
+/// <param name="PreviousSecretExpiresAt">Until when messages are signed with the secret before as well.</param>
 /// <param name="Secret">What its messages are signed with; only in the answers of creation and rotation.</param>
-public sealed record WebhookView(string Id, string Url, IReadOnlyList<string> Events, bool Enabled, DateTimeOffset CreatedAt, string? Secret = null)
+public sealed record WebhookView(string Id, string Url, IReadOnlyList<string> Events, bool Enabled, DateTimeOffset CreatedAt, DateTimeOffset? PreviousSecretExpiresAt, string? Secret = null)
 {
-    public static WebhookView From(Webhook row) => new(row.Id, row.Url, row.Events, row.Enabled, row.CreatedAt);
+    public static WebhookView From(Webhook row) => new(row.Id, row.Url, row.Events, row.Enabled, row.CreatedAt, row.PreviousSecretExpiresAt);
 
     public static WebhookView WithSecret(Webhook row) => From(row) with { Secret = row.Secret };
 }
