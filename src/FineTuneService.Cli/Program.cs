@@ -16,6 +16,8 @@ var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server
     GenerateCommand.Create(),
     InspectCommand.Create(),
     VerifyCommand.Create(),
+    ReportCommand.Create(),
+    CleanCommand.Create(),
     QuickstartCommand.Create(),
 };
 return await finetune.Parse(args).InvokeAsync();

@@ -50,20 +50,40 @@ public sealed class DataFile
         : throw new FaultException(At(Path, 1), null, "The file has no rows.", "Add rows below the header.");
 
     /// <exception cref="FaultException">While enumerating: faults in the file, each with its line.</exception>
-    public IEnumerable<DataRow> Rows() => Format == "jsonl" ? JsonLines.Read(Path) : DelimitedText.Read(Path, Format == "tsv" ? (byte)'\t' : null);
+    public IEnumerable<DataRow> Rows() => Rows(new FileFaults(Path));
+
+    /// <summary>The rows that can be read; the others are told, and not thrown.</summary>
+    /// <param name="unreadable">Told the line of a row and what is wrong with it, once for each fault.</param>
+    /// <exception cref="FaultException">While enumerating: when there is no header, or nothing at all.</exception>
+    internal IEnumerable<DataRow> Rows(Action<long, Fault> unreadable) => Rows(new FileFaults(Path, unreadable));
+
+    private IEnumerable<DataRow> Rows(FileFaults faults) =>
+        Format == "jsonl" ? JsonLines.Read(Path, faults) : DelimitedText.Read(Path, Format == "tsv" ? (byte)'\t' : null, faults);
 
     /// <summary>Where a fault stands: file name and line.</summary>
     internal static string At(string path, long line) => $"{System.IO.Path.GetFileName(path)}:{line}";
 }
 
-/// <summary>Collects the faults of a file and stops at <see cref="DataFile.MaxFaults"/>.</summary>
-internal sealed class FileFaults(string path)
+/// <summary>Collects the faults of a file and stops at <see cref="DataFile.MaxFaults"/>; or tells them and goes on.</summary>
+internal sealed class FileFaults(string path, Action<long, Fault>? tell = null)
 {
     private readonly FaultList _faults = new();
+    private long _last;
+
+    /// <summary>Whether the row that begins here is faulty; asked while it is the last one read.</summary>
+    public bool Has(long line) => _last == line;
 
     /// <exception cref="FaultException">When these are enough.</exception>
     public void Add(long line, object? value, string message, string remedy)
     {
+        _last = line;
+        if (tell is not null)
+        {
+            var one = new FaultList();
+            one.Add(DataFile.At(path, line), value, message, remedy);
+            tell(line, one.All[0]);
+            return;
+        }
         _faults.Add(DataFile.At(path, line), value, message, remedy);
         if (_faults.All.Count == DataFile.MaxFaults)
             _faults.ThrowIfAny();

@@ -22,10 +22,10 @@ internal sealed class DelimitedText : IDisposable
     private static readonly SearchValues<byte> QuotedStops = SearchValues.Create("\"\n\0"u8);
 
     /// <param name="delimiter">Null: comma-separated text whose delimiter is to be found.</param>
-    private DelimitedText(string path, byte? delimiter)
+    private DelimitedText(string path, byte? delimiter, FileFaults faults)
     {
         _path = path;
-        _faults = new(path);
+        _faults = faults;
         _quotes = delimiter is null;
         _delimiter = delimiter ?? Sniff(path);
         _plainStops = SearchValues.Create([_delimiter, (byte)'\n', (byte)'\r', 0]);
@@ -33,20 +33,22 @@ internal sealed class DelimitedText : IDisposable
     }
 
     /// <exception cref="FaultException">While enumerating.</exception>
-    public static IEnumerable<DataRow> Read(string path, byte? delimiter)
+    public static IEnumerable<DataRow> Read(string path, byte? delimiter, FileFaults faults)
     {
-        using var text = new DelimitedText(path, delimiter);
+        using var text = new DelimitedText(path, delimiter, faults);
         var columns = text.Header();
         while (text.Record() is { } record)
         {
+            if (faults.Has(record.Line))
+                continue;
             if (record.Cells.Length == columns.Count)
                 yield return new(record.Line, record.Cells, columns);
             else
-                text._faults.Add(
+                faults.Add(
                     record.Line, $"{record.Cells.Length} fields", $"The header has {columns.Count} columns.",
                     text._quotes ? "Add or remove a field; quote a field that contains the delimiter." : "Add or remove a field.");
         }
-        text._faults.ThrowIfAny();
+        faults.ThrowIfAny();
     }
 
     public void Dispose() => _bytes.Dispose();
@@ -171,7 +173,8 @@ internal sealed class DelimitedText : IDisposable
             _field.Write(bytes);
     }
 
-    private static byte Sniff(string path)
+    /// <summary>The delimiter that the header has most of: a comma, a semicolon or a tab.</summary>
+    public static byte Sniff(string path)
     {
         using var bytes = new ByteLines(path);
         Span<int> counts = stackalloc int[256];

@@ -12,10 +12,9 @@ internal static class JsonLines
     private static readonly JsonReaderOptions Strict = new() { MaxDepth = 32 };
 
     /// <exception cref="FaultException">While enumerating.</exception>
-    public static IEnumerable<DataRow> Read(string path)
+    public static IEnumerable<DataRow> Read(string path, FileFaults faults)
     {
         using var bytes = new ByteLines(path);
-        var faults = new FileFaults(path);
         var columns = new Dictionary<string, int>();
         var text = new ArrayBufferWriter<byte>();
         while (bytes.Peek() >= 0)
