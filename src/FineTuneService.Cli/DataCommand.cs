@@ -15,16 +15,21 @@ internal sealed class DataCommand
     private readonly Option<FileInfo?> _test = new("--test") { Description = "Test rows, with the same columns." };
     private readonly Option<bool> _progress = new("--progress") { Description = "Tell the progress on standard output, a JSON object a line: {\"phase\": \"…\", \"fraction\": 0.5}; faults, too." };
 
+    private readonly Option<bool> _supervised = new("--supervised") { Description = "Die when standard input ends." };
+
     public DataCommand(Command command)
     {
         command.Add(_train);
         command.Add(_validation);
         command.Add(_test);
         command.Add(_progress);
+        command.Add(_supervised);
     }
 
     public int Run(ParseResult parsed, Action<DatasetFiles, Action<DataProgress>> act)
     {
+        if (parsed.GetValue(_supervised))
+            Supervision.EndWithInput();
         var files = new DatasetFiles(parsed.GetRequiredValue(_train).FullName, parsed.GetValue(_validation)?.FullName, parsed.GetValue(_test)?.FullName);
         Action<DataProgress> tell = parsed.GetValue(_progress) ? TellProgram : TellPerson;
         return Verb.Tell(() =>

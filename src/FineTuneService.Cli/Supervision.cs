@@ -51,6 +51,15 @@ internal sealed class Supervision : IDisposable
         heard();
     });
 
+    /// <summary>For work that leaves nothing half done: it only ends with its supervisor.</summary>
+    public static void EndWithInput() => new Thread(() =>
+    {
+        using var input = Console.OpenStandardInput();
+        while (input.ReadByte() >= 0)
+            continue;
+        End();
+    }) { IsBackground = true, Name = "supervision" }.Start();
+
     private void Listen()
     {
         using var input = new StreamReader(Console.OpenStandardInput());

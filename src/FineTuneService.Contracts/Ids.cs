@@ -17,6 +17,8 @@ public static class Ids
 
     public static string NewPart() => New("part");
 
+    public static string NewPreparation() => New("prep");
+
     public static string NewWebhook() => New("wh");
 
     public static string NewMessage() => New("msg");

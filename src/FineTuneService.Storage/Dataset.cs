@@ -14,5 +14,8 @@ public sealed class Dataset
     public required long Bytes { get; init; }
     public required long Rows { get; init; }
     public required string Profile { get; init; }
+
+    /// <summary>JSON of what it was made of and how; null for one that was uploaded.</summary>
+    public string? Origin { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
 }

@@ -23,6 +23,7 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
     public DbSet<WebhookDelivery> WebhookDeliveries => Set<WebhookDelivery>();
     public DbSet<WorkerHost> Workers => Set<WorkerHost>();
     public DbSet<Dataset> Datasets => Set<Dataset>();
+    public DbSet<Preparation> Preparations => Set<Preparation>();
     public DbSet<Job> Jobs => Set<Job>();
     public DbSet<Metric> Metrics => Set<Metric>();
     public DbSet<MetricRollup> MetricRollups => Set<MetricRollup>();
@@ -101,9 +102,22 @@ public sealed class FineTuneDb(DbContextOptions<FineTuneDb> options) : DbContext
         modelBuilder.Entity<Dataset>(dataset =>
         {
             dataset.Property(row => row.Profile).HasColumnType("jsonb");
+            dataset.Property(row => row.Origin).HasColumnType("json");
             dataset.Property(row => row.ProjectId).HasDefaultValue(Storage.Project.Default);
             dataset.HasIndex(row => row.ProjectId);
             dataset.HasQueryFilter(row => Project == null || row.ProjectId == Project);
+        });
+        modelBuilder.Entity<Preparation>(preparation =>
+        {
+            preparation.Property(row => row.Kind).HasConversion<string>();
+            preparation.Property(row => row.Status).HasConversion<string>();
+            // Not jsonb, which refuses what may stand in messy data: "\u0000".
+            preparation.Property(row => row.Request).HasColumnType("json");
+            preparation.Property(row => row.Faults).HasColumnType("json");
+            preparation.Property(row => row.Result).HasColumnType("json");
+            preparation.HasOne<Dataset>().WithMany().HasForeignKey(row => row.DatasetId).OnDelete(DeleteBehavior.Cascade);
+            preparation.HasIndex(row => row.Status).HasFilter("status IN ('Queued', 'Running')");
+            preparation.HasQueryFilter(row => Project == null || row.ProjectId == Project);
         });
         modelBuilder.Entity<Job>(job =>
         {

@@ -26,6 +26,12 @@ public sealed class StorageSettings
 
     public string DatasetFile(Dataset dataset) => Path.Combine(DatasetsDirectory, $"{dataset.Id}.{dataset.Format}");
 
+    /// <summary>Of a cleaned one: what became of each row that it was made of, a JSON object a line.</summary>
+    public string DatasetLedger(Dataset dataset) => Path.Combine(DatasetsDirectory, $"{dataset.Id}.ledger");
+
+    /// <summary>Where cleaned datasets and reports are made, a folder for each.</summary>
+    public string PreparationsDirectory => Path.Combine(DataDirectory, "preparations");
+
     /// <summary>Parts of files that are not complete yet, a folder for each upload.</summary>
     public string UploadsDirectory => Path.Combine(DataDirectory, "uploads");
 

@@ -51,6 +51,7 @@ public sealed class Api : IAsyncLifetime
             .UseSetting("Storage:DataDirectory", Data)
             .UseSetting("Storage:ModelsDirectory", Models)
             .UseSetting("Datasets:MaxBytes", "2000000")
+            .UseSetting("Datasets:ReportOnUpload", "false")
             .UseSetting("BaseModels:MaxBytes", $"{ModelBytes}")
             .UseSetting("Hub:Endpoint", Hub.Endpoint.ToString())
             .UseSetting("Hub:CacheDirectory", Path.Combine(Data, "hub"))

@@ -131,6 +131,7 @@ public sealed class Service : IAsyncLifetime
         start.Environment["Access__BootstrapKey"] = Key;
         start.Environment["Storage__DataDirectory"] = Data;
         start.Environment["Storage__ModelsDirectory"] = Path.Combine(Samples, "models");
+        start.Environment["Datasets__ReportOnUpload"] = "false";
         foreach (var (name, value) in Settings)
             start.Environment[name] = value;
         var process = Process.Start(start)!;

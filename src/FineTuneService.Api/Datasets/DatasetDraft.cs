@@ -31,8 +31,9 @@ public sealed class DatasetDraft(StorageSettings storage, DatasetFiles datasets)
     }
 
     /// <summary>Reads the file through, gives it its final name, and stores it: whoever sees the row, on whatever machine, can have it.</summary>
+    /// <param name="origin">See <see cref="Dataset.Origin"/>.</param>
     /// <exception cref="FaultException">With file name and line of what is wrong in it.</exception>
-    public async Task<Dataset> Publish(string projectId, string fileName, string name, string sha256, DateTimeOffset now, CancellationToken cancel)
+    public async Task<Dataset> Publish(string projectId, string fileName, string name, string sha256, DateTimeOffset now, CancellationToken cancel, string? origin = null)
     {
         var profile = await Task.Run(() => Profile(fileName), cancel);
         var dataset = new Dataset
@@ -46,6 +47,7 @@ public sealed class DatasetDraft(StorageSettings storage, DatasetFiles datasets)
             Bytes = new FileInfo(DraftPath).Length,
             Rows = profile.Rows,
             Profile = JsonSerializer.Serialize(profile, SnakeCaseJson.Options),
+            Origin = origin,
             CreatedAt = now,
         };
         File.Move(DraftPath, storage.DatasetFile(dataset));

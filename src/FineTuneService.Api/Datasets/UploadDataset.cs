@@ -1,4 +1,5 @@
 using FineTuneService.Api.Paging;
+using FineTuneService.Api.Preparations;
 using FineTuneService.Api.Projects;
 using FineTuneService.Api.Uploads;
 using FineTuneService.Storage;
@@ -18,14 +19,14 @@ public static class UploadDataset
         await using var draft = new DatasetDraft(storage, datasets);
         var upload = await UploadForm.Read(request, draft.Create, await Quotas.StorageLeft(db, settings.Value.MaxBytes, cancel), cancel);
         var dataset = await draft.Publish(db.Project!, upload.FileName, upload.Name ?? upload.FileName, upload.Sha256, clock.GetMicrosecondsNow(), cancel);
-        await dataset.Keep(db, datasets, cancel);
+        await dataset.Keep(db, datasets, settings.Value, clock, cancel);
         return TypedResults.Created($"/datasets/{dataset.Id}", DatasetView.From(dataset));
     }
 
     /// <summary>Stores a published dataset's row; without it the file goes, too.</summary>
-    internal static async Task Keep(this Dataset dataset, FineTuneDb db, DatasetFiles datasets, CancellationToken cancel)
+    internal static async Task Keep(this Dataset dataset, FineTuneDb db, DatasetFiles datasets, DatasetSettings settings, TimeProvider clock, CancellationToken cancel)
     {
-        db.Datasets.Add(dataset);
+        db.Add(dataset, settings, clock);
         try
         {
             await db.SaveChangesAsync(cancel);
@@ -35,5 +36,13 @@ public static class UploadDataset
             await datasets.Delete(dataset, CancellationToken.None);
             throw;
         }
+    }
+
+    /// <summary>With the report on it, where datasets get one unasked.</summary>
+    internal static void Add(this FineTuneDb db, Dataset dataset, DatasetSettings settings, TimeProvider clock)
+    {
+        db.Datasets.Add(dataset);
+        if (settings.ReportOnUpload)
+            db.Preparations.Add(PostPreparation.ReportOf(dataset, clock));
     }
 }

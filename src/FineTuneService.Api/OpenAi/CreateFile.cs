@@ -23,7 +23,7 @@ public static class CreateFile
         if (form.Fields.Keys.Any(field => field.StartsWith("expires_after", StringComparison.Ordinal)))
             throw new FaultException("/expires_after", null, "Files do not expire here.", "Leave it out, and delete the file when you are done with it.");
         var dataset = await draft.Publish(db.Project!, form.FileName, form.FileName, form.Sha256, clock.GetMicrosecondsNow(), cancel);
-        await dataset.Keep(db, datasets, cancel);
+        await dataset.Keep(db, datasets, settings.Value, clock, cancel);
         return OpenAiJson.Answer(OpenAiFile.From(dataset));
     }
 }

@@ -31,7 +31,7 @@ public sealed class FinishUpload(FineTuneDb db, StorageSettings storage, Dataset
         try
         {
             await using var transaction = await db.Database.BeginTransactionAsync(cancel);
-            db.Datasets.Add(dataset);
+            db.Add(dataset, settings.Value, clock);
             await db.SaveChangesAsync(cancel);
             await db.EndUpload(upload, UploadStatus.Completed, dataset.Id, cancel);
             await transaction.CommitAsync(cancel);

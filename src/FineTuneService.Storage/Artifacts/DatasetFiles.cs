@@ -9,6 +9,23 @@ public sealed class DatasetFiles(StorageSettings storage, ArtifactStore artifact
 
     public Task Publish(Dataset dataset, CancellationToken cancel) => artifacts.Put(NameOf(dataset), storage.DatasetFile(dataset), cancel);
 
+    /// <summary>Stores what became of each row that a cleaned dataset was made of.</summary>
+    /// <param name="file">Moves to its place.</param>
+    public async Task PublishLedger(Dataset dataset, string file, CancellationToken cancel)
+    {
+        File.Move(file, storage.DatasetLedger(dataset));
+        await artifacts.Put(LedgerOf(dataset), storage.DatasetLedger(dataset), cancel);
+    }
+
+    /// <returns>The ledger's file on this machine; null when the dataset has none.</returns>
+    public async Task<string?> FindLedger(Dataset dataset, CancellationToken cancel)
+    {
+        var file = storage.DatasetLedger(dataset);
+        if (!artifacts.IsDisk && !File.Exists(file))
+            await _fetches.Do(file, () => artifacts.Fetch(LedgerOf(dataset), file, sha256: null, CancellationToken.None)).WaitAsync(cancel);
+        return File.Exists(file) ? file : null;
+    }
+
     /// <returns>Its file on this machine.</returns>
     /// <exception cref="FaultException">When it has gone.</exception>
     /// <exception cref="ArtifactDamagedException">When it is not what was uploaded.</exception>
@@ -24,9 +41,11 @@ public sealed class DatasetFiles(StorageSettings storage, ArtifactStore artifact
     public async Task Delete(Dataset dataset, CancellationToken cancel)
     {
         File.Delete(storage.DatasetFile(dataset));
+        File.Delete(storage.DatasetLedger(dataset));
         try
         {
             await artifacts.Delete(NameOf(dataset), cancel);
+            await artifacts.Delete(LedgerOf(dataset), cancel);
         }
         catch (ArtifactsAwayException)
         {
@@ -41,4 +60,6 @@ public sealed class DatasetFiles(StorageSettings storage, ArtifactStore artifact
     }
 
     private static string NameOf(Dataset dataset) => $"datasets/{dataset.Id}.{dataset.Format}";
+
+    private static string LedgerOf(Dataset dataset) => $"datasets/{dataset.Id}.ledger";
 }

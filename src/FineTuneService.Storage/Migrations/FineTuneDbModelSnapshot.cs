@@ -219,6 +219,10 @@ namespace FineTuneService.Storage.Migrations
                         .HasColumnType("text")
                         .HasColumnName("name");
 
+                    b.Property<string>("Origin")
+                        .HasColumnType("json")
+                        .HasColumnName("origin");
+
                     b.Property<string>("Profile")
                         .IsRequired()
                         .HasColumnType("jsonb")
@@ -600,6 +604,98 @@ namespace FineTuneService.Storage.Migrations
                         .HasName("pk_metric_rollups");
 
                     b.ToTable("metric_rollups", "finetune");
+                });
+
+            modelBuilder.Entity("FineTuneService.Storage.Preparation", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("text")
+                        .HasColumnName("id");
+
+                    b.Property<int>("Attempt")
+                        .HasColumnType("integer")
+                        .HasColumnName("attempt");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<string>("DatasetId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("dataset_id");
+
+                    b.Property<string>("Faults")
+                        .HasColumnType("json")
+                        .HasColumnName("faults");
+
+                    b.Property<DateTimeOffset?>("FinishedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("finished_at");
+
+                    b.Property<DateTimeOffset?>("HeartbeatAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("heartbeat_at");
+
+                    b.Property<string>("Kind")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("kind");
+
+                    b.Property<string>("Phase")
+                        .HasColumnType("text")
+                        .HasColumnName("phase");
+
+                    b.Property<double>("Progress")
+                        .HasColumnType("double precision")
+                        .HasColumnName("progress");
+
+                    b.Property<string>("ProjectId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("project_id");
+
+                    b.Property<string>("Reason")
+                        .HasColumnType("text")
+                        .HasColumnName("reason");
+
+                    b.Property<string>("Request")
+                        .IsRequired()
+                        .HasColumnType("json")
+                        .HasColumnName("request");
+
+                    b.Property<string>("Result")
+                        .HasColumnType("json")
+                        .HasColumnName("result");
+
+                    b.Property<DateTimeOffset?>("StartedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("started_at");
+
+                    b.Property<string>("Status")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("status");
+
+                    b.Property<string>("TestId")
+                        .HasColumnType("text")
+                        .HasColumnName("test_id");
+
+                    b.Property<string>("ValidationId")
+                        .HasColumnType("text")
+                        .HasColumnName("validation_id");
+
+                    b.HasKey("Id")
+                        .HasName("pk_preparations");
+
+                    b.HasIndex("DatasetId")
+                        .HasDatabaseName("ix_preparations_dataset_id");
+
+                    b.HasIndex("Status")
+                        .HasDatabaseName("ix_preparations_status")
+                        .HasFilter("status IN ('Queued', 'Running')");
+
+                    b.ToTable("preparations", "finetune");
                 });
 
             modelBuilder.Entity("FineTuneService.Storage.Project", b =>
@@ -991,6 +1087,16 @@ namespace FineTuneService.Storage.Migrations
                         .HasName("pk_workers");
 
                     b.ToTable("workers", "finetune");
+                });
+
+            modelBuilder.Entity("FineTuneService.Storage.Preparation", b =>
+                {
+                    b.HasOne("FineTuneService.Storage.Dataset", null)
+                        .WithMany()
+                        .HasForeignKey("DatasetId")
+                        .OnDelete(DeleteBehavior.Cascade)
+                        .IsRequired()
+                        .HasConstraintName("fk_preparations_datasets_dataset_id");
                 });
 #pragma warning restore 612, 618
         }
