@@ -52,13 +52,17 @@ internal sealed class Supervision : IDisposable
     });
 
     /// <summary>For work that leaves nothing half done: it only ends with its supervisor.</summary>
-    public static void EndWithInput() => new Thread(() =>
+    public static void EndWithInput() => new Thread(AwaitEnd) { IsBackground = true, Name = "supervision" }.Start();
+
+    private static void AwaitEnd()
     {
         using var input = Console.OpenStandardInput();
         while (input.ReadByte() >= 0)
-            continue;
+        {
+            // Nothing is said; only its end matters.
+        }
         End();
-    }) { IsBackground = true, Name = "supervision" }.Start();
+    }
 
     private void Listen()
     {

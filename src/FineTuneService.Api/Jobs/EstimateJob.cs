@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
@@ -7,14 +8,24 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace FineTuneService.Api.Jobs;
 
+/// <summary>What a job would need of memory, and of time.</summary>
+public sealed record JobEstimate : MemoryEstimate
+{
+    [SetsRequiredMembers]
+    public JobEstimate(MemoryEstimate memory, TimeEstimate? time) : base(memory) => Time = time;
+
+    /// <summary>How long it would take; absent when no job like it has succeeded yet.</summary>
+    public TimeEstimate? Time { get; }
+}
+
 public static class EstimateJob
 {
-    /// <summary>Forecasts the memory that a job would need, and tells whether it is there. Nothing is stored or queued; the specification is judged as by <c>POST /jobs</c>.</summary>
+    /// <summary>Forecasts the memory that a job would need, tells whether it is there, and how long the job would take. Nothing is stored or queued; the specification is judged as by <c>POST /jobs</c>.</summary>
     /// <remarks>
     /// No row is tokenized: every one counts as one of <c>max_length</c> tokens, so that short texts need less. The memory is that of the host which answers, and of one process; a job that trains on a GPU
     /// needs at most as much of the GPU's memory.
     /// </remarks>
-    public static async Task<Ok<MemoryEstimate>> Handle(HttpRequest request, ResolveJob resolve, IConfiguration configuration, CancellationToken cancel)
+    public static async Task<Ok<JobEstimate>> Handle(HttpRequest request, FineTuneDb db, ResolveJob resolve, IConfiguration configuration, CancellationToken cancel)
     {
         var faults = new FaultList();
         if (JobSpecReader.Read(await JsonContract.ParseAsync(request.Body, cancel), faults) is not { } spec)
@@ -24,6 +35,7 @@ public static class EstimateJob
         var resolved = (await resolve.Resolve(draft, faults, cancel)).Spec;
         faults.ThrowIfAny();
         var limit = configuration["Worker:MemoryLimit"] is { Length: > 0 } given ? MemoryLimit.Parse("Worker:MemoryLimit", given) : long.MaxValue;
-        return TypedResults.Ok(MemoryEstimate.Of(resolved, draft.Model!.Config!, resolve.WorkloadOf(draft, resolved), Math.Min(limit, new AvailableMemory().Bytes)));
+        var memory = MemoryEstimate.Of(resolved, draft.Model!.Config!, resolve.WorkloadOf(draft, resolved), Math.Min(limit, new AvailableMemory().Bytes));
+        return TypedResults.Ok(new JobEstimate(memory, await TimeEstimate.Of(db, resolved, resolve.TrainRowsOf(draft), cancel)));
     }
 }

@@ -64,6 +64,8 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, TimeProvider
         return Workload.Of(resolved, _datasets[data.Train]!.Profile, evaluated, draft.Model!.Tensors?.Keys);
     }
 
+    public long TrainRowsOf(JobDraft draft) => _datasets[draft.Spec.Dataset.Train]!.Rows;
+
     private async Task<FoundModel> FindModel(JobSpec spec, FaultList faults, CancellationToken cancel)
     {
         var key = (spec.BaseModel, spec.Revision, spec.Init);

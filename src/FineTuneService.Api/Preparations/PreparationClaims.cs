@@ -34,7 +34,7 @@ public sealed class PreparationClaims(IDbContextFactory<FineTuneDb> databases, I
                 WHERE status = 'Queued' OR (status = 'Running' AND heartbeat_at < {now - settings.Value.PreparationLease})
                 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
             RETURNING *
-            """).AsNoTracking().ToListAsync(cancel);
+            """).IgnoreQueryFilters().AsNoTracking().ToListAsync(cancel); // Of all projects; and nothing can be asked of what an update gives back.
         return taken.FirstOrDefault();
     }
 

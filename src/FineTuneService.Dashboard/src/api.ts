@@ -11,12 +11,18 @@ export type ColumnProfile = Schemas['ColumnProfile'];
 export type Checkpoint = Required<Schemas['Checkpoint']>;
 export type JobEvent = Required<Schemas['Event']>;
 export type Metric = Required<Schemas['Metric']>;
-export type MemoryEstimate = Schemas['MemoryEstimate'];
+export type JobEstimate = Required<Schemas['JobEstimate']>;
 export type BaseModel = Schemas['BaseModel'];
 export type Workers = Required<Schemas['Workers']>;
 export type WhoAmI = Required<Schemas['WhoAmIAnswer']>;
 export type Prediction = Schemas['Prediction'];
 export type Finding = Schemas['Finding'];
+export type Preparation = Required<Schemas['Preparation']>;
+export type DataReport = Required<Schemas['DataReport']>;
+export type DataFinding = Schemas['DataFinding'];
+export type FlaggedRow = Schemas['FlaggedRow'];
+export type CleaningRecipe = Schemas['CleaningRecipe'];
+export type LengthReport = Schemas['LengthReport'] & { histogram: Required<Schemas['LengthBin']>[]; truncation: Required<Schemas['TruncationShare']>[] };
 export type Fault = Required<Schemas['Fault']>;
 
 export interface Page<T> {

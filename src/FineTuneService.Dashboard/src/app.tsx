@@ -42,7 +42,7 @@ function Page() {
   const { parts, query } = useRoute();
   const [section, id] = parts;
   if (section === 'jobs' && id) return <JobPage key={id} id={id} />;
-  if (section === 'new-job') return <NewJobPage key={query.get('from') ?? query.get('dataset')} dataset={query.get('dataset')} from={query.get('from')} />;
+  if (section === 'new-job') return <NewJobPage key={query.get('from') ?? query.get('dataset')} dataset={query.get('dataset')} validation={query.get('validation')} from={query.get('from')} />;
   if (section === 'datasets') return id ? <DatasetPage key={id} id={id} /> : <DatasetsPage />;
   if (section === 'compare') return <ComparePage ids={(query.get('jobs') ?? '').split(',').filter(Boolean)} />;
   if (section === 'workers') return <WorkersPage />;

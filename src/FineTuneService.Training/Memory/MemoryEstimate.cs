@@ -6,7 +6,7 @@ using FineTuneService.Training.Models;
 namespace FineTuneService.Training.Memory;
 
 /// <summary>What a run would need of memory, and whether that is there.</summary>
-public sealed record MemoryEstimate
+public record MemoryEstimate
 {
     public required MemoryForecast Forecast { get; init; }
 

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { get, remove, type ColumnProfile, type Dataset } from '../api';
+import { Report } from '../dataset/report';
 import { ago, bytes, number, percent } from '../format';
 import { useLoad } from '../load';
 import { Trouble } from '../parts/trouble';
@@ -24,6 +25,11 @@ export function DatasetPage({ id }: { id: string }) {
       <p class="hint">
         {dataset.file_name} · {dataset.format} · {number(dataset.rows)} rows · {bytes(dataset.bytes)} · uploaded {ago(dataset.created_at)} · sha256 <code>{dataset.sha256.slice(0, 12)}</code>
       </p>
+      {dataset.origin && (
+        <p>
+          Cleaned: the {dataset.origin.split} rows that were made of <a href={`#/datasets/${dataset.origin.dataset}`}>another dataset</a>. <a href={`/datasets/${dataset.id}/ledger`} download>What became of each row</a>
+        </p>
+      )}
       <section class="cards" aria-label="Columns">
         {dataset.profile.columns.map(column => <Column key={column.name} column={column} rows={dataset.rows} />)}
       </section>
@@ -38,6 +44,7 @@ export function DatasetPage({ id }: { id: string }) {
           </tbody>
         </table>
       </div>
+      <Report dataset={dataset} />
     </>
   );
 }

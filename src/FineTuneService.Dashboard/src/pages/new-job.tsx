@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { get, post, Refusal, type BaseModel, type Dataset, type Job, type MemoryEstimate, type Page } from '../api';
-import { bytes, number } from '../format';
+import { get, post, Refusal, type BaseModel, type Dataset, type Job, type JobEstimate, type Page } from '../api';
+import { bytes, duration, number } from '../format';
 import { guess, headOf, tasks, type Task } from '../new-job/guess';
 import { useLoad } from '../load';
 import { Trouble } from '../parts/trouble';
@@ -10,6 +10,7 @@ interface Draft {
   name: string;
   model: string;
   dataset: string;
+  validation: string;
   task: Task;
   text: string;
   label: string;
@@ -22,11 +23,11 @@ interface Draft {
   length: string;
 }
 
-const first: Draft = { name: '', model: '', dataset: '', task: 'text-classification', text: '', label: '', method: 'full', rank: 16, epochs: 3, batch: 16, rate: 5e-5, split: 0.1, length: '' };
+const first: Draft = { name: '', model: '', dataset: '', validation: '', task: 'text-classification', text: '', label: '', method: 'full', rank: 16, epochs: 3, batch: 16, rate: 5e-5, split: 0.1, length: '' };
 
 /** A form for what most jobs need; the specification beside it can be edited for the rest. */
-export function NewJobPage({ dataset, from }: { dataset: string | null; from: string | null }) {
-  const [draft, setDraft] = useState<Draft>({ ...first, dataset: dataset ?? '' });
+export function NewJobPage({ dataset, validation, from }: { dataset: string | null; validation: string | null; from: string | null }) {
+  const [draft, setDraft] = useState<Draft>({ ...first, dataset: dataset ?? '', validation: validation ?? '' });
   const [own, setOwn] = useState<string>(); // The specification once it was edited by hand.
   const [error, setError] = useState<Error>();
   const models = useLoad(signal => get<{ data: BaseModel[] }>('/base-models', signal), []);
@@ -79,7 +80,8 @@ export function NewJobPage({ dataset, from }: { dataset: string | null; from: st
             <Count name="Epochs" value={draft.epochs} set={set('epochs')} min={0.1} max={1000} step={0.1} />
             <Count name="Rows per step" value={draft.batch} set={set('batch')} min={1} max={4096} />
             <Count name="Learning rate" value={draft.rate} set={set('rate')} min={0} max={1} step={1e-6} />
-            <Count name="Share held out for validation" value={draft.split} set={set('split')} min={0} max={0.5} step={0.01} />
+            <Choice name="Validation rows" value={draft.validation} set={set('validation')} options={(datasets.value?.data ?? []).filter(one => one.id !== draft.dataset).map(one => [one.id, one.name])} none="a share of the dataset" />
+            {!draft.validation && <Count name="Share held out for validation" value={draft.split} set={set('split')} min={0} max={0.5} step={0.01} />}
             <label>Longest row, in tokens <input inputMode="numeric" pattern="\d*" value={draft.length} placeholder="the model's limit" onInput={event => set('length')(event.currentTarget.value)} /></label>
             <label>Name <input value={draft.name} onInput={event => set('name')(event.currentTarget.value)} placeholder="for people" /></label>
           </form>
@@ -109,7 +111,7 @@ function specOf(draft: Draft) {
     task,
     dataset: {
       train: draft.dataset,
-      validation_split: draft.split,
+      ...(draft.validation ? { validation: draft.validation } : { validation_split: draft.split }),
       ...(draft.text && task !== 'sft' && task !== 'dpo' && { text_column: draft.text }),
       ...(draft.label && task === 'text-classification' && { label_column: draft.label }),
     },
@@ -130,12 +132,12 @@ const curl = (spec: string) => `curl ${location.origin}/jobs -H "Authorization: 
 
 /** What the job would need, asked again once typing has paused. */
 function Memory({ spec }: { spec: unknown }) {
-  const [told, setTold] = useState<MemoryEstimate | Error>();
+  const [told, setTold] = useState<JobEstimate | Error>();
   const text = JSON.stringify(spec);
   useEffect(() => {
     if (!(spec as { dataset?: { train?: string } })?.dataset?.train) return setTold(undefined);
     const abort = new AbortController();
-    const timer = setTimeout(() => void post<MemoryEstimate>('/jobs/estimate', spec, abort.signal).then(setTold, (error: Error) => abort.signal.aborted || setTold(error)), 500);
+    const timer = setTimeout(() => void post<JobEstimate>('/jobs/estimate', spec, abort.signal).then(setTold, (error: Error) => abort.signal.aborted || setTold(error)), 500);
     return () => (abort.abort(), clearTimeout(timer));
   }, [text]);
   if (!told) return <p class="hint">Choose a dataset: then the memory that the job will need is told here.</p>;
@@ -149,6 +151,13 @@ function Memory({ spec }: { spec: unknown }) {
       </p>
       <progress max={told.available_bytes} value={needed} aria-label="share of the free memory" />
       {change && <p>With {change.edits?.map(edit => <code key={edit.pointer}>{edit.pointer} = {JSON.stringify(edit.value)} </code>)} it needs {bytes(change.peak_bytes)}: {change.cost}</p>}
+      <p>
+        {told.time ? (
+          <>About <strong>{duration(told.time.seconds)}</strong> for {number(told.time.steps)} steps, as long as <a href={`#/jobs/${told.time.job}`}>the last job like it</a> took for each row{!told.time.same_dataset && ' of another dataset'}.</>
+        ) : (
+          'How long it takes is told once a job with this model and method has succeeded.'
+        )}
+      </p>
       <p class="hint">{number(told.forecast.trainable_parameters)} of {number(told.forecast.parameters)} weights learn.</p>
     </section>
   );
