@@ -22,7 +22,7 @@ export type DataReport = Required<Schemas['DataReport']>;
 export type DataFinding = Schemas['DataFinding'];
 export type FlaggedRow = Schemas['FlaggedRow'];
 export type CleaningRecipe = Schemas['CleaningRecipe'];
-export type LengthReport = Schemas['LengthReport'] & { histogram: Required<Schemas['LengthBin']>[]; truncation: Required<Schemas['TruncationShare']>[] };
+export type LengthReport = Omit<Schemas['LengthReport'], 'histogram' | 'truncation'> & { histogram: Required<Schemas['LengthBin']>[]; truncation: Required<Schemas['TruncationShare']>[] };
 export type Fault = Required<Schemas['Fault']>;
 
 export interface Page<T> {
