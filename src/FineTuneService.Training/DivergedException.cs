@@ -9,6 +9,9 @@ internal sealed class DivergedException(Divergence found, IReadOnlyList<int[]> m
 {
     private const int MostRows = 64;
 
+    /// <summary>The step that could not be taken.</summary>
+    public int Step { get; } = found.Step;
+
     private static string Describe(Divergence found, IReadOnlyList<int[]> microBatches, ExampleSet rows) => found.MicroBatch is { } at
         ? $"Training diverged at step {found.Step}: the loss of micro-batch {at + 1} of {microBatches.Count} is no number ({Name(microBatches[at], rows)})."
         : $"Training diverged at step {found.Step}: the norm of its gradients is no number ({Name([.. microBatches.SelectMany(batch => batch)], rows)}).";

@@ -3,6 +3,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Diagnosis;
 using FineTuneService.Training.Distributed;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Memory;
@@ -78,6 +79,7 @@ public sealed class Trainer(TrainerParts parts)
         }
         catch (DivergedException diverged) when (parts.Ranks.IsFirst) // they all see it
         {
+            _control.Tell(NotANumber.Tell(Arguments, diverged.Message, diverged.Step));
             Emit(RunAdaptation.LowerLearningRate(parts.Folder, Arguments, diverged.Message, Beginning));
             return TrainingEnd.Restart;
         }

@@ -50,6 +50,7 @@ public sealed class TrainingRun : IDisposable
         if (!File.Exists(folder.Job))
             throw new FaultException(folder.Job, null, "There is no job.json in the run's folder.", "Put one there (samples/jobs has some to copy).");
         var spec = InFolder(JobSpecReader.Read(File.ReadAllBytes(folder.Job)), folder.Path);
+        var free = new AvailableMemory().Bytes; // Before anything of the run is there.
         var config = PretrainedConfig.Read(spec.BaseModel);
         var tokenizer = Tokenizer.Load(spec.BaseModel);
         if (tokenizer.VocabularySize > config.VocabSize)
@@ -91,7 +92,11 @@ public sealed class TrainingRun : IDisposable
         // Several processes divide among them what one would accumulate.
         var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };
         var plan = new StepPlan(training, task.Train.Count, RunAdaptation.Read(folder).MicroBatchSize);
-        var facts = new RunFacts(spec, plan.TotalSteps, task.Train.Count, task.Validation?.Count ?? 0, task.Truncated, Enumerable.Range(0, task.Train.Count).Sum(row => (long)task.Train.Length(row)));
+        var facts = new RunFacts(spec, plan.TotalSteps, task.Train.Count, task.Validation?.Count ?? 0, task.Truncated, Enumerable.Range(0, task.Train.Count).Sum(row => (long)task.Train.Length(row)))
+        {
+            Adaptation = RunAdaptation.Read(folder),
+            Memory = device.type == TorchSharp.DeviceType.CPU ? (forecast.PeakBytes, free) : null,
+        };
         var trainer = new Trainer(new(
             model, task, training, plan, optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training), new RunDiagnosis(facts)], samples, device, ranks, emit, clock,
             folder, evaluationBatches, new Heartbeat(folder, clock), forecast));

@@ -13,9 +13,9 @@ public sealed class RunDiagnosis(RunFacts facts) : TrainerCallback
     /// <summary>Each looks for one thing, and tells it or null.</summary>
     private static readonly Func<RunHistory, Finding?>[] Rules =
     [
-        Data.TooSmall, Data.Truncation,
+        Data.TooSmall, Data.Truncation, Memory.Pressure,
         StepSize.TooHigh, StepSize.TooLow,
-        Fit.Overfitting, Fit.Underfitting,
+        Fit.Overfitting, Fit.Underfitting, Gain.StopNow,
         Classes.Dead, Classes.Dominated,
     ];
 
