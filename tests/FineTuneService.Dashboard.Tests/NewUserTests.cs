@@ -19,6 +19,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         var page = await browser.Open(service.Http.BaseAddress!);
         await SignIn(page);
         await Upload(page);
+        await Clean(page);
         await StartJob(page, "quick");
         var first = await WatchItLearn(page);
         await AskIt(page);
@@ -76,23 +77,41 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
     private static async Task Upload(IPage page)
     {
         var file = Path.Combine(Directory.CreateTempSubdirectory("finetune-upload-").FullName, "reviews.tsv");
-        await File.WriteAllLinesAsync(file, File.ReadLines(Path.Combine(Service.Samples, "sst2", "train.tsv")).Take(401));
+        var rows = File.ReadLines(Path.Combine(Service.Samples, "sst2", "train.tsv")).Take(431).ToList();
+        await File.WriteAllLinesAsync(file, [.. rows, .. rows.Skip(1).Take(29), "write to someone@example.com for your money\t0"]); // As files are that come from people.
         await page.GetByRole(AriaRole.Link, new() { Name = "Datasets" }).ClickAsync();
         await page.Locator("input[type=file]").SetInputFilesAsync(file);
 
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "reviews" })).ToBeVisibleAsync();
-        await Expect(page.GetByText("400 rows")).ToBeVisibleAsync();
+        await Expect(page.GetByText("460 rows")).ToBeVisibleAsync();
         await Browser.Picture(page, "2-dataset");
         File.Delete(file);
     }
 
+    private static async Task Clean(IPage page)
+    {
+        await page.GetByRole(AriaRole.Button, new() { Name = "Look for faults" }).ClickAsync();
+        var repeated = page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "exact duplicate" });
+        await Expect(repeated).ToContainTextAsync("29", new() { Timeout = 60_000 });
+        await repeated.GetByText("rows", new() { Exact = false }).Last.ClickAsync();
+        await Expect(repeated.GetByRole(AriaRole.Table)).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "personal data" })).ToBeVisibleAsync();
+        await Browser.Picture(page, "2-report");
+
+        await page.GetByRole(AriaRole.Button, new() { Name = "Make a cleaned dataset" }).ClickAsync();
+        var cleaned = page.GetByRole(AriaRole.Region, new() { Name = "Cleaned" });
+        await Expect(cleaned).ToContainTextAsync("29 exact duplicate", new() { Timeout = 60_000 });
+        await Browser.Picture(page, "2-cleaned");
+    }
+
     private static async Task StartJob(IPage page, string name)
     {
-        await page.GetByRole(AriaRole.Link, new() { Name = "Fine-tune on it" }).ClickAsync();
+        await page.GetByRole(AriaRole.Region, new() { Name = "Cleaned" }).GetByRole(AriaRole.Link, new() { Name = "Fine-tune on it" }).ClickAsync();
         // What it is for, and its columns, are guessed from the file.
         await Expect(page.GetByLabel("What to learn")).ToHaveValueAsync("text-classification");
         await Expect(page.GetByLabel("Column with the text")).ToHaveValueAsync("text");
         await Expect(page.GetByLabel("Column with the label")).ToHaveValueAsync("label");
+        await Expect(page.GetByLabel("Validation rows")).Not.ToHaveValueAsync("");
         await page.GetByLabel("Base model").SelectOptionAsync("tiny-bert-en");
         await page.GetByLabel("Epochs").FillAsync("3");
         await page.GetByLabel("Learning rate").FillAsync("0.001");
