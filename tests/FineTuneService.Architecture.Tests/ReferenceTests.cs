@@ -13,7 +13,8 @@ public sealed class ReferenceTests
     {
         ["FineTuneService.Contracts"] = [],
         ["FineTuneService.Training"] = ["FineTuneService.Contracts"],
-        ["FineTuneService.Cli"] = ["FineTuneService.Training", "FineTuneService.Contracts"],
+        ["FineTuneService.Client"] = [],
+        ["FineTuneService.Cli"] = ["FineTuneService.Training", "FineTuneService.Client", "FineTuneService.Contracts"],
         ["FineTuneService.Storage"] = ["FineTuneService.Contracts"],
         ["FineTuneService.Hub"] = ["FineTuneService.Contracts"],
         ["FineTuneService.Worker"] = ["FineTuneService.Storage", "FineTuneService.Hub", "FineTuneService.Contracts"],
@@ -23,6 +24,7 @@ public sealed class ReferenceTests
     private static readonly Dictionary<string, string[]> Forbidden = new()
     {
         ["FineTuneService.Contracts"] = [.. Server, .. Tensors],
+        ["FineTuneService.Client"] = [.. Server, .. Tensors, "Newtonsoft", "NSwag", "Microsoft.Extensions"],
         ["FineTuneService.Training"] = Server,
         ["FineTuneService.Cli"] = Server,
         ["FineTuneService.Storage"] = Tensors,
@@ -51,6 +53,8 @@ public sealed class ReferenceTests
     [InlineData("FineTuneService.Contracts", "FineTuneService.Training")]
     [InlineData("FineTuneService.Worker", "FineTuneService.Training")]
     [InlineData("FineTuneService.Worker", "TorchSharp")]
+    [InlineData("FineTuneService.Client", "FineTuneService.Contracts")]
+    [InlineData("FineTuneService.Client", "Newtonsoft.Json")]
     [InlineData("FineTuneService.Training", "Npgsql.EntityFrameworkCore.PostgreSQL")]
     [InlineData("FineTuneService.Cli", "Microsoft.AspNetCore.Http")]
     public void A_forbidden_edge_is_seen(string project, string reference) =>

@@ -10,7 +10,7 @@ internal static class Repository
     public static string Root { get; } = FindRoot();
 
     public static string[] Projects { get; } =
-        ["FineTuneService.Contracts", "FineTuneService.Training", "FineTuneService.Cli", "FineTuneService.Storage", "FineTuneService.Hub", "FineTuneService.Worker", "FineTuneService.Api"];
+        ["FineTuneService.Contracts", "FineTuneService.Client", "FineTuneService.Training", "FineTuneService.Cli", "FineTuneService.Storage", "FineTuneService.Hub", "FineTuneService.Worker", "FineTuneService.Api"];
 
     /// <summary>Paths relative to the root, with forward slashes.</summary>
     public static string[] Files { get; } = [.. FilesIn(new DirectoryInfo(Root)).Select(file => Path.GetRelativePath(Root, file).Replace('\\', '/')).Order(StringComparer.Ordinal)];

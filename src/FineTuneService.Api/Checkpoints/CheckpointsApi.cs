@@ -9,7 +9,7 @@ public static class CheckpointsApi
     {
         var checkpoints = routes.MapGroup("/jobs/{id}/checkpoints").WithTags("Checkpoints").RequireScope(Scope.ModelsRead);
         checkpoints.MapGet("/", ReadCheckpoints.List).Refuses(StatusCodes.Status404NotFound);
-        checkpoints.MapGet("/{which}/files", ReadCheckpoints.Files).Refuses(StatusCodes.Status404NotFound);
+        checkpoints.MapGet("/{which}/files", ReadCheckpoints.Files).WithName("listCheckpointFiles").Refuses(StatusCodes.Status404NotFound);
         checkpoints.MapGet("/{which}/files/{**path}", DownloadFile.Handle)
             .Produces(StatusCodes.Status200OK, contentType: "application/octet-stream")
             .Produces(StatusCodes.Status206PartialContent, contentType: "application/octet-stream")

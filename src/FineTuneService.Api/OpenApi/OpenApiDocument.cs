@@ -38,6 +38,7 @@ public static class OpenApiDocument
             options.MapType<OneOrMany<string>>(() => OneOrManySchema(JsonSchemaType.String));
             options.MapType<OneOrMany<int>>(() => OneOrManySchema(JsonSchemaType.Integer));
             options.CustomSchemaIds(NameOf);
+            options.CustomOperationIds(OperationNames.Of);
             options.SchemaFilter<Contract>();
             options.AddSecurityDefinition(Key, new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A key of this service, or a token of its identity provider." });
             options.OperationFilter<Operations>();
