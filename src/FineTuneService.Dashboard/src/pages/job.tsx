@@ -36,6 +36,7 @@ export function JobPage({ id }: { id: string }) {
       <Charts curves={curves} version={version} />
       {saved > 0 && <TryIt job={job} />}
       <Checkpoints job={id} saved={saved} adapter={job.spec.method?.type !== 'full' && job.spec.method != null} />
+      <Exports id={id} />
       <Events events={events} />
       <Spec job={job} />
     </>
@@ -79,6 +80,15 @@ function Actions({ job, done }: { job: Job; done: () => void }) {
       {isEnded(status) && <button class="danger" onClick={erase}>Delete</button>}
       <Trouble error={error} />
     </span>
+  );
+}
+
+function Exports({ id }: { id: string }) {
+  return (
+    <p>
+      Take it elsewhere: <a href={`/jobs/${id}/report.html`} target="_blank" rel="noopener">report to print</a> ·{' '}
+      <a href={`/jobs/${id}/metrics.csv`} download>numbers as CSV</a> · <a href={`/jobs/${id}/tensorboard`} download>TensorBoard</a>
+    </p>
   );
 }
 

@@ -1,0 +1,57 @@
+using System.Formats.Tar;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using FineTuneService.Api.Jobs;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace FineTuneService.Api.Exports;
+
+public static class DownloadTensorBoard
+{
+    /// <summary>Downloads a job as TensorBoard reads it: a tar archive of one run's folder with its numbers, hyperparameters and specification.</summary>
+    /// <remarks>Unpack several beside each other and start <c>tensorboard --logdir .</c> there, to compare them.</remarks>
+    /// <param name="id">The job's id.</param>
+    public static async Task<PushStreamHttpResult> Handle(string id, FineTuneDb db, CancellationToken cancel)
+    {
+        var job = await db.FindJob(id, cancel);
+        return TypedResults.Stream(body => Write(job, LogLine.Of(db, id, cancel), body, cancel), "application/x-tar", $"{id}-tensorboard.tar");
+    }
+
+    private static async Task Write(Job job, IAsyncEnumerable<LogLine> lines, Stream body, CancellationToken cancel)
+    {
+        // An archive says how long a file is before it begins.
+        await using var file = new FileStream(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose | FileOptions.Asynchronous);
+        await WriteEvents(job, lines, file);
+        file.Position = 0;
+        await using var tar = new TarWriter(body, TarEntryFormat.Pax, leaveOpen: true);
+        await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, $"{job.Id}/events.out.tfevents.{job.CreatedAt.ToUnixTimeSeconds()}.finetune") { DataStream = file, ModificationTime = job.CreatedAt }, cancel);
+    }
+
+    internal static async Task WriteEvents(Job job, IAsyncEnumerable<LogLine> lines, Stream file)
+    {
+        var events = new TensorBoardEvents(file);
+        await events.Begin(job.CreatedAt);
+        var spec = JsonNode.Parse(job.Spec)!;
+        await events.Text(job.CreatedAt, "specification", $"```json\n{spec.ToJsonString(SnakeCaseJson.Indented)}\n```");
+        await events.Hyperparameters(job.StartedAt ?? job.CreatedAt, Leaves("", spec));
+        await foreach (var line in lines)
+            await events.Scalars(line.Time, line.Step, line.Metrics.Select(metric => (Tag(metric.Name), metric.Value)));
+        if (job.FinishedAt is { } finished)
+            await events.End(finished, job.Status == JobStatus.Succeeded);
+        await file.FlushAsync();
+    }
+
+    /// <summary>As transformers names them, which TensorBoard then shows in groups.</summary>
+    private static string Tag(string name) =>
+        name.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{name[5..]}" : name.StartsWith("test_", StringComparison.Ordinal) ? $"test/{name[5..]}" : $"train/{name}";
+
+    private static IEnumerable<(string Name, object Value)> Leaves(string path, JsonNode? node) => node switch
+    {
+        JsonObject members => members.SelectMany(member => Leaves(path.Length == 0 ? member.Key : $"{path}.{member.Key}", member.Value)),
+        JsonArray items => [(path, items.ToJsonString())],
+        JsonValue value => [(path, value.GetValueKind() switch { JsonValueKind.Number => value.GetValue<double>(), JsonValueKind.True => true, JsonValueKind.False => false, _ => (object)value.ToString() })],
+        _ => [],
+    };
+}

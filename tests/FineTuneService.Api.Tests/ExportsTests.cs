@@ -1,0 +1,146 @@
+using System.Buffers.Binary;
+using System.Formats.Tar;
+using System.Net;
+using System.Xml.Linq;
+using FineTuneService.Contracts;
+using FineTuneService.Storage;
+
+namespace FineTuneService.Api.Tests;
+
+public sealed class ExportsTests(Api api)
+{
+    private static readonly DateTimeOffset Start = new(2026, 1, 2, 3, 4, 5, 250, TimeSpan.Zero);
+
+    [Fact]
+    public async Task Metrics_are_a_row_for_each_line_of_the_log_and_a_column_for_each_name()
+    {
+        var id = await PutRun();
+
+        using var response = await api.Http.GetAsync($"/jobs/{id}/metrics.csv", Api.Cancel);
+
+        Assert.Equal("text/csv", response.Content.Headers.ContentType!.MediaType);
+        Assert.Equal($"{id}-metrics.csv", response.Content.Headers.ContentDisposition!.FileName);
+        Assert.Equal(
+            """
+            step,epoch,time,"eval_f1, macro",eval_loss,loss
+            10,0.5,2026-01-02T03:04:06.2500000Z,,,1.5
+            20,1,2026-01-02T03:04:07.2500000Z,,,NaN
+            20,1,2026-01-02T03:04:08.2500000Z,0.1,0.30000000000000004,
+
+            """.ReplaceLineEndings("\r\n"), await response.Content.ReadAsStringAsync(Api.Cancel));
+        await Api.Read(await api.Http.GetAsync("/jobs/job_0/metrics.csv", Api.Cancel), HttpStatusCode.NotFound);
+    }
+
+    [Fact]
+    public async Task TensorBoards_file_is_the_one_that_its_own_reader_has_read()
+    {
+        var id = await PutRun();
+
+        await using var archive = await api.Http.GetStreamAsync($"/jobs/{id}/tensorboard", Api.Cancel);
+        await using var tar = new TarReader(archive);
+        var file = (await tar.GetNextEntryAsync(copyData: true, Api.Cancel))!;
+        var content = new byte[file.Length];
+        await file.DataStream!.ReadExactlyAsync(content, Api.Cancel);
+
+        Assert.Equal($"{id}/events.out.tfevents.1767323045.finetune", file.Name);
+        Assert.Null(await tar.GetNextEntryAsync(cancellationToken: Api.Cancel));
+        var golden = Path.Combine(Api.Output, "Fixtures", "exports", "events.out.tfevents.golden");
+        var fresh = Path.Combine(Api.Output, "events.out.tfevents");
+        await File.WriteAllBytesAsync(fresh, content, Api.Cancel);
+        Assert.True(File.Exists(golden) && (await File.ReadAllBytesAsync(golden, Api.Cancel)).AsSpan().SequenceEqual(content), $"{fresh} differs from the golden file. Let TensorBoard's reader judge it, see Fixtures/exports/README.md.");
+        Assert.Equal(7, Records(content).Count); // Version, specification, hyperparameters, three lines of the log, the end.
+    }
+
+    [Fact]
+    public async Task A_report_needs_nothing_else_and_shows_texts_as_texts()
+    {
+        var id = await PutRun("<script>alert(1)</script>");
+        await api.InDatabase(async db =>
+        {
+            db.Events.Add(new() { JobId = id, Seq = 9, Type = "diagnosis", Time = Start, Data = """{"type": "diagnosis", "finding": {"code": "overfitting", "severity": "high", "from_step": 10, "to_step": 20, "explanation": "It rose & rose.", "remedy": "Stop <earlier>."}}""" });
+            db.Metrics.AddRange(Number(id, 4, 30, 1.5, "loss", 1.2), Number(id, 5, 40, 2, "loss", 1.1));
+            db.Checkpoints.Add(new() { JobId = id, Step = 20, Epoch = 1, Path = "checkpoints/checkpoint-20", Bytes = 1_500_000, Best = true, Final = true, Metrics = """{"eval_loss": 0.3}""", CreatedAt = Start });
+            return await db.SaveChangesAsync(Api.Cancel);
+        });
+
+        using var response = await api.Http.GetAsync($"/jobs/{id}/report.html", Api.Cancel);
+        var page = await response.Content.ReadAsStringAsync(Api.Cancel);
+
+        Assert.Equal("text/html", response.Content.Headers.ContentType!.MediaType);
+        Assert.Contains("&lt;script&gt;alert(1)&lt;/script&gt;", page, StringComparison.Ordinal);
+        foreach (var foreign in new[] { "<script", "http:", "https:", "src=", "url(", "@import", "<link" })
+            Assert.DoesNotContain(foreign, page, StringComparison.OrdinalIgnoreCase);
+        foreach (var part in new[] { "<h2>Findings</h2>", "Stop &lt;earlier&gt;.", "It rose &amp; rose.", "<svg", "class=\"curve0\"", "<td>0.3</td>", "1.5 MB", "best final", "tiny-bert-en" })
+            Assert.Contains(part, page, StringComparison.Ordinal);
+        Assert.NotEmpty(XElement.Parse(page[page.IndexOf("<svg", StringComparison.Ordinal)..(page.IndexOf("</svg>", StringComparison.Ordinal) + "</svg>".Length)]).Descendants("path"));
+    }
+
+    /// <summary>What the records hold, their lengths and checksums proved by an implementation of the checksum that is not ours: CRC-32C bit by bit.</summary>
+    private static List<byte[]> Records(byte[] file)
+    {
+        var records = new List<byte[]>();
+        for (var at = 0; at < file.Length;)
+        {
+            var length = (int)BinaryPrimitives.ReadInt64LittleEndian(file.AsSpan(at));
+            Assert.Equal(Masked(file.AsSpan(at, 8)), BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(at + 8)));
+            Assert.Equal(Masked(file.AsSpan(at + 12, length)), BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(at + 12 + length)));
+            records.Add(file[(at + 12)..(at + 12 + length)]);
+            at += 16 + length;
+        }
+        return records;
+    }
+
+    private static uint Masked(ReadOnlySpan<byte> data)
+    {
+        var crc = Crc32C(data);
+        return ((crc >> 15) | (crc << 17)) + 0xa282ead8;
+    }
+
+    private static uint Crc32C(ReadOnlySpan<byte> data)
+    {
+        var crc = uint.MaxValue;
+        foreach (var value in data)
+        {
+            crc ^= value;
+            for (var bit = 0; bit < 8; bit++)
+                crc = (crc & 1) == 0 ? crc >> 1 : (crc >> 1) ^ 0x82f63b78;
+        }
+        return ~crc;
+    }
+
+    [Fact]
+    public void The_tests_checksum_is_that_of_the_standard() => Assert.Equal(0xe3069283, Crc32C("123456789"u8)); // RFC 3720, B.4; the usual check value.
+
+    private async Task<string> PutRun(string? name = null)
+    {
+        var id = Ids.NewJob();
+        await api.InDatabase(async db =>
+        {
+            db.Jobs.Add(new()
+            {
+                Id = id,
+                Name = name,
+                Status = JobStatus.Succeeded,
+                CreatedAt = Start,
+                StartedAt = Start,
+                FinishedAt = Start.AddMinutes(1),
+                Resolutions = "[]",
+                Attempt = 1,
+                Step = 20,
+                TotalSteps = 20,
+                LogSeq = 5,
+                Spec = """{"base_model": "tiny-bert-en", "task": {"type": "text-classification"}, "dataset": {"train": "ds_0"}, "training": {"learning_rate": 0.0003, "eval_on_start": true}}""",
+            });
+            db.Metrics.AddRange(
+                Number(id, 1, 10, 0.5, "loss", 1.5),
+                Number(id, 2, 20, 1, "loss", double.NaN),
+                Number(id, 3, 20, 1, "eval_loss", 0.1 + 0.2),
+                Number(id, 3, 20, 1, "eval_f1, macro", 0.1));
+            return await db.SaveChangesAsync(Api.Cancel);
+        });
+        return id;
+    }
+
+    private static Metric Number(string job, long seq, int step, double epoch, string name, double value) =>
+        new() { JobId = job, Seq = seq, Step = step, Epoch = epoch, Name = name, Value = value, Time = Start.AddSeconds(seq) };
+}
