@@ -36,19 +36,29 @@ public sealed class ExportsTests(Api api)
     {
         var id = await PutRun();
 
-        await using var archive = await api.Http.GetStreamAsync($"/jobs/{id}/tensorboard", Api.Cancel);
-        await using var tar = new TarReader(archive);
-        var file = (await tar.GetNextEntryAsync(copyData: true, Api.Cancel))!;
-        var content = new byte[file.Length];
-        await file.DataStream!.ReadExactlyAsync(content, Api.Cancel);
+        var (name, content) = await OnlyFile($"/jobs/{id}/tensorboard");
 
-        Assert.Equal($"{id}/events.out.tfevents.1767323045.finetune", file.Name);
-        Assert.Null(await tar.GetNextEntryAsync(cancellationToken: Api.Cancel));
-        var golden = Path.Combine(Api.Output, "Fixtures", "exports", "events.out.tfevents.golden");
-        var fresh = Path.Combine(Api.Output, "events.out.tfevents");
-        await File.WriteAllBytesAsync(fresh, content, Api.Cancel);
-        Assert.True(File.Exists(golden) && (await File.ReadAllBytesAsync(golden, Api.Cancel)).AsSpan().SequenceEqual(content), $"{fresh} differs from the golden file. Let TensorBoard's reader judge it, see Fixtures/exports/README.md.");
+        Assert.Equal($"{id}/events.out.tfevents.1767323045.finetune", name);
+        await AssertGolden("events.out.tfevents", content);
         Assert.Equal(7, Records(content).Count); // Version, specification, hyperparameters, three lines of the log, the end.
+    }
+
+    [Fact]
+    public async Task An_offline_run_of_wandb_is_the_one_that_its_own_reader_has_read()
+    {
+        var id = await PutRun(id: "job_0123456789abcdef0123456789abcdef");
+        await api.InDatabase(async db =>
+        {
+            // Longer than a block of the log, which is cut into pieces then.
+            db.Metrics.AddRange(Enumerable.Range(0, 900).Select(number => Number(id, 4, 30, 1.5, $"a_metric_with_a_rather_long_name_{number:D4}", number)));
+            return await db.SaveChangesAsync(Api.Cancel);
+        });
+
+        var (name, content) = await OnlyFile($"/jobs/{id}/wandb");
+
+        Assert.Equal("offline-run-20260102_030405-0123456789abcdef0123456789abcdef/run-0123456789abcdef0123456789abcdef.wandb", name);
+        Assert.True(content.Length > 32_768);
+        await AssertGolden("run.wandb", content);
     }
 
     [Fact]
@@ -111,9 +121,27 @@ public sealed class ExportsTests(Api api)
     [Fact]
     public void The_tests_checksum_is_that_of_the_standard() => Assert.Equal(0xe3069283, Crc32C("123456789"u8)); // RFC 3720, B.4; the usual check value.
 
-    private async Task<string> PutRun(string? name = null)
+    private async Task<(string Name, byte[] Content)> OnlyFile(string address)
     {
-        var id = Ids.NewJob();
+        await using var archive = await api.Http.GetStreamAsync(address, Api.Cancel);
+        await using var tar = new TarReader(archive);
+        var file = (await tar.GetNextEntryAsync(copyData: true, Api.Cancel))!;
+        var content = new byte[file.Length];
+        await file.DataStream!.ReadExactlyAsync(content, Api.Cancel);
+        Assert.Null(await tar.GetNextEntryAsync(cancellationToken: Api.Cancel));
+        return (file.Name, content);
+    }
+
+    private static async Task AssertGolden(string name, byte[] content)
+    {
+        var (golden, fresh) = (Path.Combine(Api.Output, "Fixtures", "exports", $"{name}.golden"), Path.Combine(Api.Output, name));
+        await File.WriteAllBytesAsync(fresh, content, Api.Cancel);
+        Assert.True(File.Exists(golden) && (await File.ReadAllBytesAsync(golden, Api.Cancel)).AsSpan().SequenceEqual(content), $"{fresh} differs from the golden file. Let its own reader judge it, see Fixtures/exports/README.md.");
+    }
+
+    private async Task<string> PutRun(string? name = null, string? id = null)
+    {
+        id ??= Ids.NewJob();
         await api.InDatabase(async db =>
         {
             db.Jobs.Add(new()

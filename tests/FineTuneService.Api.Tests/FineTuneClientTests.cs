@@ -12,7 +12,7 @@ public sealed class FineTuneClientTests(Api api)
 {
     /// <summary>What brings or takes a file, which the client has in words of its own.</summary>
     private static readonly string[] ByHand =
-        ["downloadFile", "downloadArchive", "downloadDataset", "downloadMetrics", "downloadTensorBoard", "downloadReport", "uploadDataset", "putDatasetPart", "importBaseModel"];
+        ["downloadFile", "downloadArchive", "downloadDataset", "downloadMetrics", "downloadTensorBoard", "downloadWandb", "downloadReport", "uploadDataset", "putDatasetPart", "importBaseModel"];
 
     private FineTuneClient Connect(HttpMessageHandler? handler = null) => new(api.Http.BaseAddress!, Api.Key, handler);
 

@@ -1,4 +1,3 @@
-using System.Formats.Tar;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Api.Jobs;
@@ -16,20 +15,11 @@ public static class DownloadTensorBoard
     public static async Task<PushStreamHttpResult> Handle(string id, FineTuneDb db, CancellationToken cancel)
     {
         var job = await db.FindJob(id, cancel);
-        return TypedResults.Stream(body => Write(job, LogLine.Of(db, id, cancel), body, cancel), "application/x-tar", $"{id}-tensorboard.tar");
+        var path = $"{id}/events.out.tfevents.{job.CreatedAt.ToUnixTimeSeconds()}.finetune";
+        return TypedResults.Stream(body => OneFileArchive.Write(body, path, job.CreatedAt, file => WriteEvents(job, LogLine.Of(db, id, cancel), file), cancel), "application/x-tar", $"{id}-tensorboard.tar");
     }
 
-    private static async Task Write(Job job, IAsyncEnumerable<LogLine> lines, Stream body, CancellationToken cancel)
-    {
-        // An archive says how long a file is before it begins.
-        await using var file = new FileStream(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose | FileOptions.Asynchronous);
-        await WriteEvents(job, lines, file);
-        file.Position = 0;
-        await using var tar = new TarWriter(body, TarEntryFormat.Pax, leaveOpen: true);
-        await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, $"{job.Id}/events.out.tfevents.{job.CreatedAt.ToUnixTimeSeconds()}.finetune") { DataStream = file, ModificationTime = job.CreatedAt }, cancel);
-    }
-
-    internal static async Task WriteEvents(Job job, IAsyncEnumerable<LogLine> lines, Stream file)
+    private static async Task WriteEvents(Job job, IAsyncEnumerable<LogLine> lines, Stream file)
     {
         var events = new TensorBoardEvents(file);
         await events.Begin(job.CreatedAt);
