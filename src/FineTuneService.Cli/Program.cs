@@ -1,6 +1,7 @@
 using System.CommandLine;
 using FineTuneService.Cli;
 using FineTuneService.Cli.Quickstart;
+using FineTuneService.Cli.Remote;
 using FineTuneService.Training.Native;
 
 if (args is ["train" or "evaluate" or "predict" or "generate", ..])
@@ -19,5 +20,13 @@ var finetune = new RootCommand("Fine-tunes Hugging Face models, without a server
     ReportCommand.Create(),
     CleanCommand.Create(),
     QuickstartCommand.Create(),
+    SubmitCommand.Create(),
+    WatchCommand.Create(),
+    JobsCommand.Create(),
+    LogsCommand.Create(),
+    DownloadCommand.Create(),
+    MoveCommand.Cancel(),
+    MoveCommand.Pause(),
+    MoveCommand.Resume(),
 };
 return await finetune.Parse(args).InvokeAsync();
