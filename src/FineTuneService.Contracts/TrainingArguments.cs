@@ -193,6 +193,11 @@ public sealed record TrainingArguments
 
     /// <summary>Leave out the last, smaller batch of an epoch.</summary>
     public bool DataloaderDropLast { get; init; }
+
+    // Reporting
+
+    /// <summary>Where the run's numbers go besides, while it runs: <c>mlflow</c>, where the service has a server; <c>none</c> is nowhere, as is leaving it out. A string, or a list.</summary>
+    public OneOrMany<string>? ReportTo { get; init; }
 }
 
 public enum OptimizerName

@@ -29,6 +29,7 @@ public static class StorageServices
         var settings = StorageSettings.From(builder.Configuration, builder.Environment.ContentRootPath);
         services.AddSingleton(settings);
         services.AddSingleton(_ => TrainerLocation.Find(builder.Configuration));
+        services.AddSingleton(builder.Configuration.GetSection("Sinks").Get<SinkSettings>() ?? new());
         services.AddArtifacts(settings);
         services.AddSingleton<MergedCheckpoints>();
         services.AddSingleton<JobDeletion>();

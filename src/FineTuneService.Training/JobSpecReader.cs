@@ -30,7 +30,7 @@ public static class JobSpecReader
         "ddp_find_unused_parameters", "deepspeed", "do_eval", "do_predict", "do_train", "eval_accumulation_steps", "eval_delay", "fp16_full_eval", "fsdp", "full_determinism",
         "gradient_checkpointing_kwargs", "hub_model_id", "hub_token", "label_names", "logging_dir", "logging_nan_inf_filter",
         "logging_strategy", "no_cuda", "output_dir", "parallelism_config", "push_to_hub", "remove_unused_columns",
-        "report_to", "restore_callback_states_from_checkpoint", "resume_from_checkpoint", "run_name", "save_on_each_node", "save_only_model", "save_safetensors",
+        "restore_callback_states_from_checkpoint", "resume_from_checkpoint", "run_name", "save_on_each_node", "save_only_model", "save_safetensors",
         "torch_compile", "use_cpu", "use_liger_kernel",
     }.ToDictionary(name => $"/training/{name}", _ => ("transformers' Trainer has this argument; this service does not support it.", "Leave it out."));
 
@@ -109,6 +109,8 @@ public static class JobSpecReader
                 "Without evaluations no model is the best.", "Set it to false, or evaluate: eval_strategy, and validation rows.");
             if (evaluates && training.LoadBestModelAtEnd)
                 CheckBest(training);
+            foreach (var unknown in training.ReportTo?.Values.Except(["mlflow", "none"]) ?? [])
+                Require(false, "report_to", unknown, "This service cannot report there.", "Give mlflow or none.");
         }
 
         /// <summary>The best model must have been saved when it was evaluated.</summary>

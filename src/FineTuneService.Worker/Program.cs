@@ -2,6 +2,7 @@ using FineTuneService.Hub;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Telemetry;
 using FineTuneService.Worker;
+using FineTuneService.Worker.Sinks;
 using Hangfire;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -27,6 +28,8 @@ builder.Services.AddHangfireServer((services, hangfire) =>
 });
 builder.Services.AddHostedService<RescueOrphans>();
 builder.Services.AddHostedService<AdvanceSweeps>();
+if (builder.Configuration.GetSection("Sinks").Get<SinkSettings>()?.Mlflow is { } mlflow)
+    builder.Services.AddSingleton(mlflow).AddHttpClient(ReportToMlflow.Name).Services.AddHostedService<ReportToMlflow>();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMinutes(3));
 builder.Services.AddHealthChecks();
 

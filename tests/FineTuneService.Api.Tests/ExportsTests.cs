@@ -85,6 +85,17 @@ public sealed class ExportsTests(Api api)
         Assert.NotEmpty(XElement.Parse(page[page.IndexOf("<svg", StringComparison.Ordinal)..(page.IndexOf("</svg>", StringComparison.Ordinal) + "</svg>".Length)]).Descendants("path"));
     }
 
+    [Fact]
+    public async Task A_job_reports_only_to_what_is_there()
+    {
+        var dataset = (string)(await api.Upload("rows.csv", "text,label\ngood,1\nbad,0\n"))["id"]!;
+        string Job(string reportTo) => $$$"""{"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{{dataset}}}"}, "training": {"report_to": {{{reportTo}}}}}""";
+
+        await api.Post("/jobs", Job("\"none\""), HttpStatusCode.Created);
+        Assert.Equal(["/training/report_to"], Api.Pointers(await api.Post("/jobs", Job("[\"mlflow\"]"), HttpStatusCode.UnprocessableEntity)));
+        Assert.Equal(["/training/report_to"], Api.Pointers(await api.Post("/jobs", Job("\"comet_ml\""), HttpStatusCode.UnprocessableEntity)));
+    }
+
     /// <summary>What the records hold, their lengths and checksums proved by an implementation of the checksum that is not ours: CRC-32C bit by bit.</summary>
     private static List<byte[]> Records(byte[] file)
     {

@@ -17,7 +17,7 @@ namespace FineTuneService.Api.Jobs;
 public sealed record JobDraft(JobSpec Spec, BaseModelView? Model, IReadOnlyList<Resolution> Resolutions);
 
 /// <summary>Judges specifications against what is here, and decides what they left open. Within one request a model or dataset is looked for once.</summary>
-public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, TimeProvider clock)
+public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings sinks, TimeProvider clock)
 {
     private readonly Dictionary<(string, string?, WeightsFrom), (FoundModel Model, FaultList Faults)> _models = [];
     private readonly Dictionary<string, FoundDataset?> _datasets = [];
@@ -53,6 +53,8 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, TimeProvider
         var resolved = SpecResolver.Resolve(spec, Facts(draft.Model, train), faults);
         CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
         await CheckScheduling(spec.Scheduling, faults, cancel);
+        if (spec.Training.ReportTo?.Values.Contains("mlflow") == true)
+            faults.Require(sinks.Mlflow is not null, "/training/report_to", "mlflow", "This service knows no MLflow server.", "Leave it out, or have its operator set Sinks:Mlflow:TrackingUri.");
         return new(resolved.Spec, [.. draft.Resolutions, .. resolved.Resolutions]);
     }
 

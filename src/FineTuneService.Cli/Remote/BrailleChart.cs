@@ -6,7 +6,7 @@ namespace FineTuneService.Cli.Remote;
 /// <summary>Curves in Braille patterns, which have 2 × 4 dots in each character (Unicode U+2800 to U+28FF).</summary>
 internal static class BrailleChart
 {
-    private const int AxisWidth = 9;
+    private const int AxisWidth = 10;
     private const string Train = "\u001b[36m", Validation = "\u001b[33m", Plain = "\u001b[0m";
 
     // A dot's bit, by its row and column in the character.
@@ -54,7 +54,7 @@ internal static class BrailleChart
         }
     }
 
-    private static string Axis(double? value) => string.Create(CultureInfo.InvariantCulture, $"{value,AxisWidth - 2:G4} ┤");
+    private static string Axis(double? value) => string.Create(CultureInfo.InvariantCulture, $"{value,AxisWidth - 2:G3} ┤");
 
     private static string Row(int row, int[,] dots, string?[,] colours)
     {
