@@ -21,9 +21,10 @@ internal static class EvaluateCommand
         var columns = new Option<string[]>("--column") { Description = "Any column, as job.json names it: messages_column=chat. May be given several times." };
         var length = new Option<int?>("--max-length") { Description = "Tokens to which rows are fitted. Default: that of the run, else the model's limit, at most 512." };
         var batch = new Option<int>("--batch-size") { Description = "Rows at a time.", DefaultValueFactory = _ => 32 };
+        var abstainBelow = new Option<double?>("--abstain-below") { Description = "Also tell how many rows a classifier answers, and how well, if it is to say nothing below this probability." };
         var device = DeviceOption.Create();
         var baseModel = Verb.BaseOption();
-        var command = new Command("evaluate", "Score a fine-tuned model on a file.") { model, data, task, text, label, columns, length, batch, device, baseModel };
+        var command = new Command("evaluate", "Score a fine-tuned model on a file.") { model, data, task, text, label, columns, length, batch, abstainBelow, device, baseModel };
         command.SetAction(parsed => Verb.Run(() => Evaluate(
             parsed.GetRequiredValue(model).FullName,
             new EvaluationOptions(
@@ -31,7 +32,8 @@ internal static class EvaluateCommand
                 Task(parsed.GetValue(task)),
                 parsed.GetValue(baseModel)?.FullName,
                 parsed.GetValue(length),
-                parsed.GetValue(batch)),
+                parsed.GetValue(batch),
+                parsed.GetValue(abstainBelow)),
             parsed.GetValue(device))));
         return command;
     }

@@ -32,6 +32,8 @@ internal static class MergeCommand
             PretrainedFolder.Save(draft, model);
             foreach (var file in folder.TokenizerFiles)
                 File.Copy(file, Path.Combine(draft, Path.GetFileName(file)), overwrite: true);
+            if (Path.Combine(adapter, Calibration.FileName) is var calibration && File.Exists(calibration))
+                File.Copy(calibration, Path.Combine(draft, Calibration.FileName));
             Directory.Move(draft, output);
         }
         catch

@@ -15,19 +15,26 @@ internal static class PredictCommand
         var stdin = new Option<bool>("--stdin") { Description = "Answer a JSON request a line until standard input ends." };
         var device = DeviceOption.Create();
         var baseModel = Verb.BaseOption();
-        var command = new Command("predict", "Classify texts, or find entities in them.") { model, texts, stdin, device, baseModel };
+        var uncalibrated = new Option<bool>("--uncalibrated") { Description = "Probabilities as transformers computes them, without the temperature of calibration.json." };
+        var abstainBelow = new Option<double?>("--abstain-below") { Description = "Give no label to a text whose most probable class is less probable than this." };
+        var command = new Command("predict", "Classify texts, or find entities in them.") { model, texts, stdin, device, baseModel, uncalibrated, abstainBelow };
         command.SetAction(parsed => Verb.Run(() =>
         {
             Classifier Load() => Classifier.Load(parsed.GetRequiredValue(model).FullName, DeviceOption.Choose(parsed.GetValue(device)), parsed.GetValue(baseModel)?.FullName);
-            return parsed.GetValue(stdin) ? Serve(Load) : Predict(Load, parsed.GetValue(texts) ?? []);
+            return parsed.GetValue(stdin) ? Serve(Load) : Predict(Load, new()
+            {
+                Inputs = [.. (parsed.GetValue(texts) ?? []).Select(text => new PredictInput { Text = text })],
+                Calibrated = !parsed.GetValue(uncalibrated),
+                AbstainBelow = parsed.GetValue(abstainBelow),
+            });
         }));
         return command;
     }
 
-    private static int Predict(Func<Classifier> load, string[] texts)
+    private static int Predict(Func<Classifier> load, PredictRequest request)
     {
         using var classifier = load();
-        foreach (var prediction in classifier.Predict([.. texts.Select(text => new PredictInput { Text = text })]))
+        foreach (var prediction in classifier.Predict(request))
             Console.WriteLine(JsonSerializer.Serialize(prediction, SnakeCaseJson.Options));
         return 0;
     }
@@ -57,7 +64,12 @@ internal static class PredictCommand
     {
         try
         {
-            return new() { Predictions = classifier.Predict(JsonSerializer.Deserialize<PredictRequest>(line, SnakeCaseJson.Options)!.Inputs) };
+            var request = JsonSerializer.Deserialize<PredictRequest>(line, SnakeCaseJson.Options)!;
+            return new() { Predictions = classifier.Predict(request), Temperature = request.Calibrated ? classifier.Temperature : null };
+        }
+        catch (FaultException error)
+        {
+            return new() { Faults = error.Faults };
         }
         catch (JsonException error)
         {

@@ -4,6 +4,12 @@ namespace FineTuneService.Contracts;
 public sealed record PredictRequest
 {
     public required IReadOnlyList<PredictInput> Inputs { get; init; }
+
+    /// <summary>Whether probabilities are those of the checkpoint's <see cref="Calibration"/>, where it has one; false: as transformers computes them. It changes no label.</summary>
+    public bool Calibrated { get; init; } = true;
+
+    /// <summary>A text whose most probable class is less probable than this gets no label.</summary>
+    public double? AbstainBelow { get; init; }
 }
 
 public sealed record PredictInput
@@ -19,12 +25,18 @@ public sealed record PredictInput
 public sealed record PredictReply : ModelReply
 {
     public IReadOnlyList<Prediction>? Predictions { get; init; }
+
+    /// <summary>By which logits were divided for the probabilities; null: they were left as they are.</summary>
+    public double? Temperature { get; init; }
 }
 
 public sealed record Prediction
 {
-    /// <summary>The most probable class; null for regression and multi-label.</summary>
+    /// <summary>The most probable class; null for regression and multi-label, and where it was not sure enough.</summary>
     public string? Label { get; init; }
+
+    /// <summary>True where no class was as probable as <c>abstain_below</c> wants.</summary>
+    public bool? Abstained { get; init; }
 
     /// <summary>Multi-label: the classes with a probability of at least one half.</summary>
     public IReadOnlyList<string>? Labels { get; init; }

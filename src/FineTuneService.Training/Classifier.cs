@@ -1,3 +1,4 @@
+using System.Globalization;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
@@ -24,6 +25,12 @@ public abstract class Classifier : IDisposable
 
     public IReadOnlyList<string> Labels => Model.Config.Labels;
 
+    /// <summary>By which logits are divided where a request wants calibrated probabilities; null where the folder brings none.</summary>
+    public virtual double? Temperature => null;
+
+    /// <summary>Whether each text gets one class of several.</summary>
+    protected virtual bool CanAbstain => false;
+
     protected PretrainedModel Model { get; }
 
     protected Tokenizer Tokenizer { get; }
@@ -40,14 +47,22 @@ public abstract class Classifier : IDisposable
         return opened.Config.Architecture?.EndsWith("ForTokenClassification", StringComparison.Ordinal) == true ? new TokenClassifier(opened, device) : new TextClassifier(opened, device);
     }
 
-    public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) =>
-        [.. inputs.Chunk(BatchSize).SelectMany(batch =>
+    public IReadOnlyList<Prediction> Predict(IReadOnlyList<PredictInput> inputs) => Predict(new PredictRequest { Inputs = inputs });
+
+    /// <exception cref="FaultException">When the model has no classes that exclude each other, and the request wants it to abstain.</exception>
+    public IReadOnlyList<Prediction> Predict(PredictRequest request)
+    {
+        if (request.AbstainBelow is { } least && !CanAbstain)
+            throw new FaultException(
+                "/abstain_below", least.ToString(CultureInfo.InvariantCulture), "This model does not choose one class of several, so nothing tells how sure it is.", "Leave it out, or ask a model for single_label_classification.");
+        return [.. request.Inputs.Chunk(BatchSize).SelectMany(batch =>
         {
             HostMemory.Collect();
             using var _ = inference_mode();
             using var scope = NewDisposeScope();
-            return Predict(batch);
+            return Predict(batch, request);
         })];
+    }
 
     public void Dispose()
     {
@@ -56,5 +71,5 @@ public abstract class Classifier : IDisposable
     }
 
     /// <summary>One batch, without gradients; its tensors are freed afterwards.</summary>
-    protected abstract Prediction[] Predict(PredictInput[] inputs);
+    protected abstract Prediction[] Predict(PredictInput[] inputs, PredictRequest request);
 }

@@ -15,14 +15,16 @@ public static class Evaluation
     {
         var started = clock.GetTimestamp();
         var scorer = task.CreateScorer();
+        var order = new List<int>(rows.Count);
         var wasTraining = model.training;
         model.eval();
         try
         {
             using var _ = inference_mode();
-            foreach (var (_, batch) in DataLoader.ByLength(rows, batchSize))
+            foreach (var (chosen, batch) in DataLoader.ByLength(rows, batchSize))
             {
                 using var scope = NewDisposeScope();
+                order.AddRange(chosen);
                 using (batch)
                 {
                     scorer.Add(model, batch.To(device));
@@ -40,6 +42,6 @@ public static class Evaluation
         var metrics = scores.Metrics.ToDictionary(metric => prefix + metric.Key, metric => metric.Value);
         metrics[prefix + "runtime"] = seconds;
         metrics[prefix + "samples_per_second"] = rows.Count / Math.Max(seconds, 1e-9);
-        return scores with { Metrics = metrics };
+        return scores with { Metrics = metrics, Outputs = scores.Outputs?.Sorted(order, rows.LineOf) };
     }
 }

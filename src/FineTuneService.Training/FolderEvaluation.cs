@@ -1,4 +1,6 @@
+using System.Globalization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Models;
@@ -11,7 +13,8 @@ namespace FineTuneService.Training;
 /// <summary>How a folder is scored; what is null comes from the run that wrote it, else from what its head is for.</summary>
 /// <param name="BaseFolder">Of an adapter; for <c>dpo</c> also what a whole model is compared with.</param>
 /// <param name="MaxLength">Tokens to which rows are fitted.</param>
-public sealed record EvaluationOptions(DatasetSpec Dataset, TrainingTaskConfig? Task = null, string? BaseFolder = null, int? MaxLength = null, int BatchSize = 32);
+/// <param name="AbstainBelow">A classifier answers only rows whose most probable class is at least so probable, calibrated if it can be: then it is also told how many these are, and how many of them right.</param>
+public sealed record EvaluationOptions(DatasetSpec Dataset, TrainingTaskConfig? Task = null, string? BaseFolder = null, int? MaxLength = null, int BatchSize = 32, double? AbstainBelow = null);
 
 /// <summary>Scores a fine-tuned model on a file, as its training did: the same rows, the same loss, the same scorer.</summary>
 public sealed class FolderEvaluation
@@ -50,7 +53,29 @@ public sealed class FolderEvaluation
             PrepareReference(device);
         using var model = _folder.Load(_config.Head);
         model.to(device);
-        return Evaluation.Run(model, _task, _task.Train, _options.BatchSize, device, "", TimeProvider.System);
+        var scores = Evaluation.Run(model, _task, _task.Train, _options.BatchSize, device, "", TimeProvider.System);
+        if (_options.AbstainBelow is { } least && scores.Outputs is not { IsSingleLabel: true })
+            throw new FaultException("--abstain-below", least.ToString(CultureInfo.InvariantCulture), "This model does not choose one class of several, so nothing tells how sure it is.", "Leave it out.");
+        return scores.Outputs is { IsFinite: true } outputs ? scores with { Metrics = scores.Metrics.Concat(Honesty(outputs)).ToDictionary() } : scores;
+    }
+
+    /// <summary>How far a classifier's probabilities are what happens: as they are, and with the temperature that its folder brings.</summary>
+    private Dictionary<string, double> Honesty(ClassifierOutputs outputs)
+    {
+        var asTheyAre = Reliability.Of(outputs, 1);
+        var metrics = new Dictionary<string, double> { ["ece"] = asTheyAre.Ece, ["brier"] = asTheyAre.Brier };
+        if (CalibrationFile.Read(_folder.Path) is { Temperature: var temperature })
+        {
+            var calibrated = Reliability.Of(outputs, temperature);
+            (metrics["temperature"], metrics["calibrated_loss"], metrics["calibrated_ece"], metrics["calibrated_brier"]) = (temperature, calibrated.Nll, calibrated.Ece, calibrated.Brier);
+        }
+        if (_options.AbstainBelow is not { } least)
+            return metrics;
+        var answered = Enumerable.Range(0, outputs.Rows).Where(row => outputs.Probabilities(row, metrics.GetValueOrDefault("temperature", 1)).Max() >= least).ToList();
+        metrics["coverage"] = (double)answered.Count / outputs.Rows;
+        if (answered.Count > 0)
+            metrics["answered_accuracy"] = (double)answered.Count(outputs.IsRight) / answered.Count;
+        return metrics;
     }
 
     /// <summary>The base model, or the adapter that the run went on with.</summary>

@@ -14,7 +14,7 @@ public sealed class TokenClassifier(FineTunedFolder folder, Device device) : Cla
 {
     private readonly bool _hasEntities = Entities.AreTags(folder.Config.Labels);
 
-    protected override Prediction[] Predict(PredictInput[] inputs)
+    protected override Prediction[] Predict(PredictInput[] inputs, PredictRequest request)
     {
         Encoding[] encodings = [.. inputs.Select(input => Tokenizer.Encode(input.Text, maxLength: Model.Config.MaxLength))];
         var batch = TokenizedTexts.Pad(encodings, Tokenizer.PaddingId ?? 0, withTypes: false);

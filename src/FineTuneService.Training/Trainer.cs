@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
@@ -59,6 +60,7 @@ public sealed class Trainer(TrainerParts parts)
     private readonly FiniteWatch _watch = new();
     private TrainerState _state = new();
     private Pace _pace = new();
+    private ClassifierOutputs? _judged; // The validation rows, by the model as it is now.
 
     private TrainingArguments Arguments => parts.Arguments;
 
@@ -131,7 +133,7 @@ public sealed class Trainer(TrainerParts parts)
             _state.Epoch = Plan.Epoch(_state.GlobalStep);
             var seen = parts.Ranks.AddUp(microBatches!.Sum(batch => batch.Rows), microBatches!.Sum(batch => batch.Tokens));
             _state.NumInputTokensSeen += (long)seen[1];
-            _state.Resume.EvaluatedHere = null;
+            (_state.Resume.EvaluatedHere, _judged) = (null, null);
             _pace.Count((long)seen[0], (long)seen[1]);
             foreach (var batch in microBatches!)
                 batch.Dispose();
@@ -234,7 +236,7 @@ public sealed class Trainer(TrainerParts parts)
             return;
         using var averaged = parts.Optimizer.Average?.Use();
         var scores = Score(validation, EvaluationMetric.Prefix);
-        _state.Resume.EvaluatedHere = new(scores.Metrics);
+        (_state.Resume.EvaluatedHere, _judged) = (new(scores.Metrics), scores.Outputs);
         _state.Log(scores.Metrics);
         Emit(new Evaluated { Split = "validation", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
         Speak();
@@ -301,7 +303,7 @@ public sealed class Trainer(TrainerParts parts)
     {
         try
         {
-            parts.Store.Save(_state.GlobalStep, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer));
+            parts.Store.Save(_state.GlobalStep, folder => parts.Checkpoint.Write(folder, _state, parts.Optimizer, Judged(final)));
             return true;
         }
         catch (Exception error) when (!final && FullDisk.Is(error))
@@ -309,6 +311,14 @@ public sealed class Trainer(TrainerParts parts)
             Warn("checkpoint_not_saved", $"checkpoint-{_state.GlobalStep} has no room on the disk. Training goes on, and the next checkpoint is tried when it is due; until then the run can be resumed from {Beginning}.");
             return false;
         }
+    }
+
+    /// <summary>Of the last model also where no evaluation was due.</summary>
+    private ClassifierOutputs? Judged(bool final)
+    {
+        if (_judged is null && final && parts.Task is { HasClasses: true, Validation: { } validation })
+            _judged = Score(validation, EvaluationMetric.Prefix).Outputs;
+        return _judged is { IsFinite: true } ? _judged : null;
     }
 
     private bool IsBest()

@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using FineTuneService.Api.Checkpoints;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Api.WarmModels;
@@ -19,11 +20,19 @@ public sealed record PredictBody
 
     /// <summary>Up to 256 texts or pairs of texts.</summary>
     public IReadOnlyList<PredictInput>? Inputs { get; init; }
+
+    /// <summary>Whether a classifier's logits are divided by the temperature that was fitted on its validation rows; false: probabilities as transformers computes them. No label changes by it.</summary>
+    public bool Calibrated { get; init; } = true;
+
+    /// <summary>Gives no label (<c>abstained</c>) to a text whose most probable class is less probable than this; <c>GET /jobs/{id}/report</c> shows what it costs and brings.</summary>
+    [Range(0.0, 1.0)]
+    public double? AbstainBelow { get; init; }
 }
 
 /// <param name="Step">The checkpoint's step.</param>
 /// <param name="Predictions">In the order of the inputs.</param>
-public sealed record PredictAnswer(int Step, IReadOnlyList<Prediction> Predictions);
+/// <param name="Temperature">By which the logits were divided; absent: they were left as they are.</param>
+public sealed record PredictAnswer(int Step, IReadOnlyList<Prediction> Predictions, double? Temperature = null);
 
 public static class Predict
 {
@@ -34,13 +43,13 @@ public static class Predict
         string id, HttpRequest request, FineTuneDb db, CheckpointFiles files, WarmModelPool models, CancellationToken cancel, string? checkpoint = null)
     {
         await db.FindJob(id, cancel);
-        var inputs = await ReadInputs(request.Body, cancel);
+        var asked = await ReadRequest(request.Body, cancel);
         var folder = await CheckpointFolder.Find(db, files, id, checkpoint, cancel);
-        var reply = await models.AskAsync<PredictReply>("predict", folder.Path, new PredictRequest { Inputs = inputs }, cancel).SingleAsync(cancel);
-        return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, reply.Predictions ?? throw new InvalidDataException("The predictor gave neither predictions nor faults.")));
+        var reply = await models.AskAsync<PredictReply>("predict", folder.Path, asked, cancel).SingleAsync(cancel);
+        return TypedResults.Ok(new PredictAnswer(folder.Checkpoint.Step, reply.Predictions ?? throw new InvalidDataException("The predictor gave neither predictions nor faults."), reply.Temperature));
     }
 
-    private static async Task<IReadOnlyList<PredictInput>> ReadInputs(Stream utf8, CancellationToken cancel)
+    private static async Task<PredictRequest> ReadRequest(Stream utf8, CancellationToken cancel)
     {
         var body = await JsonContract.ReadAsync<PredictBody>(utf8, Catalog.Json, cancel);
         var inputs = body.Inputs ?? body.Texts?.Select(text => new PredictInput { Text = text }).ToArray() ?? [];
@@ -49,6 +58,6 @@ public static class Predict
         faults.Require(inputs.Count > 0, "/texts", null, "There is nothing to classify.", "Give texts, or inputs for pairs of texts.");
         faults.Require(inputs.Count <= PredictBody.Most, body.Inputs is null ? "/texts" : "/inputs", inputs.Count, "These are too many at once.", $"Give at most {PredictBody.Most}.");
         faults.ThrowIfAny();
-        return inputs;
+        return new() { Inputs = inputs, Calibrated = body.Calibrated, AbstainBelow = body.AbstainBelow };
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Optimization;
 using static TorchSharp.torch;
@@ -14,8 +15,9 @@ public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyL
     private const string TrainerStateFile = "trainer_state.json", ResumeStateFile = "resume_state.json";
     private const string OptimizerFile = "optimizer.safetensors";
 
+    /// <param name="judged">What this very model says of the validation rows, where it sorts texts into classes.</param>
     /// <returns>How it was proved that the files are the model.</returns>
-    public ExportProof Write(string folder, TrainerState state, Optimizer optimizer)
+    public ExportProof Write(string folder, TrainerState state, Optimizer optimizer, ClassifierOutputs? judged = null)
     {
         using var scope = NewDisposeScope();
         weights.Save(folder);
@@ -24,6 +26,8 @@ public sealed class Checkpoint(RunFolder run, TrainedWeights weights, IReadOnlyL
         SafetensorsWriter.Write(Path.Combine(folder, OptimizerFile), optimizer.State);
         WriteJson(Path.Combine(folder, TrainerStateFile), state);
         WriteJson(Path.Combine(folder, ResumeStateFile), state.Resume);
+        if (judged is not null)
+            new ClassifierAssessment(judged).Write(folder);
         var proof = verification.Prove(folder);
         File.WriteAllText(Path.Combine(folder, ModelCard.FileName), card.Write(state, state.Resume.EvaluatedHere ?? [], proof.ToString()));
         return proof;

@@ -5,10 +5,13 @@ using static TorchSharp.torch;
 namespace FineTuneService.Training.Tasks;
 
 /// <summary>Gathers logits and labels of a whole split; the metrics are defined over all rows, not as means over batches.</summary>
-public abstract class ClassificationScorer(ProblemType problemType) : Scorer
+/// <param name="labels">Class names in the order of the logits.</param>
+public abstract class ClassificationScorer(ProblemType problemType, IReadOnlyList<string> labels) : Scorer
 {
     private double _lossSum;
     private double _targets;
+
+    protected IReadOnlyList<string> Labels => labels;
 
     protected List<float[]> Logits { get; } = [];
 
@@ -17,7 +20,7 @@ public abstract class ClassificationScorer(ProblemType problemType) : Scorer
     public static ClassificationScorer For(ProblemType problemType, IReadOnlyList<string> labels) => problemType switch
     {
         ProblemType.SingleLabelClassification => new SingleLabelScorer(labels),
-        ProblemType.MultiLabelClassification => new MultiLabelScorer(),
+        ProblemType.MultiLabelClassification => new MultiLabelScorer(labels),
         _ => new RegressionScorer(),
     };
 
@@ -35,7 +38,11 @@ public abstract class ClassificationScorer(ProblemType problemType) : Scorer
     public override Scores Compute()
     {
         var scores = Score();
-        return scores with { Metrics = new Dictionary<string, double>(scores.Metrics) { ["loss"] = _lossSum / _targets } };
+        return scores with
+        {
+            Metrics = new Dictionary<string, double>(scores.Metrics) { ["loss"] = _lossSum / _targets },
+            Outputs = problemType == ProblemType.Regression ? null : new(problemType, Labels, Logits, Targets),
+        };
     }
 
     protected abstract Scores Score();
@@ -51,11 +58,11 @@ public abstract class ClassificationScorer(ProblemType problemType) : Scorer
 }
 
 /// <summary>Accuracy, macro and micro precision, recall and F1, Matthews' correlation, confusion matrix; for two classes also those of class 1.</summary>
-internal sealed class SingleLabelScorer(IReadOnlyList<string> labels) : ClassificationScorer(ProblemType.SingleLabelClassification)
+internal sealed class SingleLabelScorer(IReadOnlyList<string> labels) : ClassificationScorer(ProblemType.SingleLabelClassification, labels)
 {
     protected override Scores Score()
     {
-        var classes = labels.Count;
+        var classes = Labels.Count;
         var confusion = new int[classes][];
         for (var row = 0; row < classes; row++)
             confusion[row] = new int[classes];
@@ -79,7 +86,7 @@ internal sealed class SingleLabelScorer(IReadOnlyList<string> labels) : Classifi
         };
         if (classes == 2)
             (metrics["precision"], metrics["recall"], metrics["f1"]) = (Ratio(hits[1], predicted[1]), Ratio(hits[1], actual[1]), Of(1));
-        return new(metrics, confusion, [.. labels]);
+        return new(metrics, confusion, [.. Labels]);
 
         double Of(int label) => F1(hits[label], predicted[label] - hits[label], actual[label] - hits[label]);
 
@@ -91,7 +98,7 @@ internal sealed class SingleLabelScorer(IReadOnlyList<string> labels) : Classifi
 }
 
 /// <summary>A class counts as predicted from a probability of one half on. Accuracy is that of whole rows.</summary>
-internal sealed class MultiLabelScorer() : ClassificationScorer(ProblemType.MultiLabelClassification)
+internal sealed class MultiLabelScorer(IReadOnlyList<string> labels) : ClassificationScorer(ProblemType.MultiLabelClassification, labels)
 {
     protected override Scores Score()
     {
@@ -126,7 +133,7 @@ internal sealed class MultiLabelScorer() : ClassificationScorer(ProblemType.Mult
 }
 
 /// <summary>Errors, explained variance (R²) and Pearson's correlation.</summary>
-internal sealed class RegressionScorer() : ClassificationScorer(ProblemType.Regression)
+internal sealed class RegressionScorer() : ClassificationScorer(ProblemType.Regression, [])
 {
     protected override Scores Score()
     {

@@ -1,6 +1,7 @@
 using System.Collections.ObjectModel;
 using System.Text.Json.Serialization;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
@@ -76,6 +77,9 @@ public abstract class TrainingTask
     /// <summary>Rows cut to the maximal length, and the tokens lost by it.</summary>
     public abstract (int Rows, long Tokens) Truncated { get; }
 
+    /// <summary>Whether <see cref="Scores.Outputs"/> tell of classes, so that a checkpoint can be calibrated.</summary>
+    public virtual bool HasClasses => false;
+
     /// <summary>Facts about the data that a person should read before the first step.</summary>
     public virtual IEnumerable<string> Notes => [];
 
@@ -122,4 +126,8 @@ public abstract class Scorer
 }
 
 /// <summary>Metrics by name, without prefix; the confusion matrix (rows true, columns predicted) where classes exclude each other.</summary>
-public sealed record Scores(IReadOnlyDictionary<string, double> Metrics, int[][]? ConfusionMatrix = null, string[]? Labels = null);
+public sealed record Scores(IReadOnlyDictionary<string, double> Metrics, int[][]? ConfusionMatrix = null, string[]? Labels = null)
+{
+    /// <summary>What a classifier of texts said of every row; null for other tasks.</summary>
+    public ClassifierOutputs? Outputs { get; init; }
+}
