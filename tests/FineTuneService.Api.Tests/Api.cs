@@ -160,7 +160,7 @@ public sealed class Api : IAsyncLifetime
     }
 
     /// <summary>A job as the worker leaves it, in whatever state.</summary>
-    public async Task<string> PutJob(JobStatus status)
+    public async Task<string> PutJob(JobStatus status, string spec = """{"base_model": "tiny-bert-en", "task": {"type": "text-classification"}, "dataset": {"train": "ds_0"}}""")
     {
         var id = Ids.NewJob();
         await InDatabase(async db =>
@@ -172,7 +172,7 @@ public sealed class Api : IAsyncLifetime
                 CreatedAt = TimeProvider.System.GetUtcNow(),
                 Resolutions = "[]",
                 Attempt = 1,
-                Spec = """{"base_model": "tiny-bert-en", "task": {"type": "text-classification"}, "dataset": {"train": "ds_0"}}""",
+                Spec = spec,
             });
             return await db.SaveChangesAsync(Cancel);
         });
@@ -180,9 +180,9 @@ public sealed class Api : IAsyncLifetime
     }
 
     /// <summary>A job that succeeded, and the empty folder of its only checkpoint.</summary>
-    public async Task<(string Id, string Folder)> PutCheckpoint()
+    public async Task<(string Id, string Folder)> PutCheckpoint(string? spec = null)
     {
-        var id = await PutJob(JobStatus.Succeeded);
+        var id = spec is null ? await PutJob(JobStatus.Succeeded) : await PutJob(JobStatus.Succeeded, spec);
         var folder = Directory.CreateDirectory(Storage.Run(id).Checkpoint(7)).FullName;
         await InDatabase(db =>
         {

@@ -1,4 +1,3 @@
-using FineTuneService.Contracts;
 using FineTuneService.Training.Assessment;
 using static System.FormattableString;
 

@@ -24,6 +24,9 @@ export type FlaggedRow = Schemas['FlaggedRow'];
 export type CleaningRecipe = Schemas['CleaningRecipe'];
 export type LengthReport = Omit<Schemas['LengthReport'], 'histogram' | 'truncation'> & { histogram: Required<Schemas['LengthBin']>[]; truncation: Required<Schemas['TruncationShare']>[] };
 export type Fault = Required<Schemas['Fault']>;
+export type Report = Schemas['ClassificationReport'];
+export type Comparison = Schemas['JobComparison'];
+export type JobPair = Schemas['JobPair'];
 
 export interface Page<T> {
   data: T[];

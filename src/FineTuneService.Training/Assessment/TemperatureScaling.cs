@@ -8,13 +8,16 @@ public static class TemperatureScaling
 {
     private const double Lowest = 1.0 / 20, Highest = 20, Precision = 1e-10;
 
-    /// <returns>1 where the likelihood has no maximum between temperatures of 1/20 and 20, as where every row is right: then no rows say how sure to be.</returns>
+    /// <returns>At most 20, of a model that knows no better than to guess; 1 where the likelihood has no maximum above a temperature of 1/20, as where every row is right: then no row says how sure is too sure.</returns>
     public static double Fit(ClassifierOutputs outputs)
     {
-        var (low, high) = (Lowest, Highest);
-        if (outputs.Rows == 0 || Slope(outputs, low).First >= 0 || Slope(outputs, high).First <= 0)
-            return 1;
-        var beta = 1.0;
+        var beta = Slope(outputs, Lowest).First >= 0 ? Lowest : Slope(outputs, Highest).First <= 0 ? 1 : Minimum(outputs);
+        return NegativeLogLikelihood(outputs, 1 / beta) < NegativeLogLikelihood(outputs, 1) ? 1 / beta : 1;
+    }
+
+    private static double Minimum(ClassifierOutputs outputs)
+    {
+        var (low, high, beta) = (Lowest, Highest, 1.0);
         while (high - low > Precision * beta)
         {
             var (first, second) = Slope(outputs, beta);
@@ -23,10 +26,10 @@ public static class TemperatureScaling
             if (!(next > low && next < high))
                 next = (low + high) / 2;
             if (Math.Abs(next - beta) <= Precision * beta)
-                break;
+                return next;
             beta = next;
         }
-        return NegativeLogLikelihood(outputs, 1 / beta) < NegativeLogLikelihood(outputs, 1) ? 1 / beta : 1;
+        return beta;
     }
 
     /// <summary>Mean over the rows, of many labels over rows and classes, in nats.</summary>

@@ -1,10 +1,11 @@
-import { get, type Job, type Metric, type Page } from '../api';
+import { get, type Comparison, type Job, type Metric, type Page } from '../api';
 import { number, title } from '../format';
 import { Chart } from '../job/chart';
 import { points } from '../job/run';
 import { curvesOf, type Curves } from '../job/series';
 import { useLoad } from '../load';
-import { Status } from '../parts/status';
+import { Pairs } from '../job/pairs';
+import { isEnded, Status } from '../parts/status';
 import { Trouble } from '../parts/trouble';
 
 interface Ran {
@@ -15,6 +16,8 @@ interface Ran {
 /** Jobs over each other: their curves, and where their specifications differ. */
 export function ComparePage({ ids }: { ids: readonly string[] }) {
   const { value: runs, error } = useLoad(signal => Promise.all(ids.map(id => run(id, signal))), [ids.join()], 10_000);
+  const ended = runs?.filter(({ job }) => isEnded(job.status)).length;
+  const { value: comparison } = useLoad(async signal => (ids.length > 1 ? get<Comparison>(`/jobs/compare?ids=${ids.join()}`, signal) : null), [ids.join(), ended]);
   if (!runs) return <Trouble error={error} />;
   const metrics = [...new Set(runs.flatMap(({ curves }) => [...curves.keys()]))].filter(metric => metric === 'loss' || (metric.startsWith('eval_') && !/runtime|per_second/.test(metric)));
   const names = runs.map(({ job }, index) => (runs.some((other, at) => at !== index && nameOf(other.job) === nameOf(job)) ? `${nameOf(job)} (${job.id.slice(-6)})` : nameOf(job)));
@@ -28,12 +31,13 @@ export function ComparePage({ ids }: { ids: readonly string[] }) {
           <tbody>
             <tr><th>state</th>{runs.map(({ job }) => <td key={job.id}><Status status={job.status} /></td>)}</tr>
             <tr><th>best</th>{runs.map(({ job }) => <td key={job.id} class="number">{job.best ? `${number(job.best.value)} ${title(job.best.name ?? '')}` : '–'}</td>)}</tr>
-            {differences(runs.map(({ job }) => job)).map(([pointer, values]) => (
-              <tr key={pointer}><th><code>{pointer}</code></th>{values.map((value, index) => <td key={index}>{value}</td>)}</tr>
+            {comparison?.differences.map(({ pointer, values }) => (
+              <tr key={pointer}><th><code>{pointer}</code></th>{values.map((value, index) => <td key={index}>{shown(value)}</td>)}</tr>
             ))}
           </tbody>
         </table>
       </div>
+      {comparison && <Pairs pairs={comparison.pairs} names={new Map(runs.map(({ job }, index) => [job.id, names[index]!]))} />}
       <h2>Curves</h2>
       <div class="charts">
         {metrics.map(metric => (
@@ -51,22 +55,9 @@ export function ComparePage({ ids }: { ids: readonly string[] }) {
 }
 
 const nameOf = (job: Job) => job.name ?? job.id;
+const shown = (value: unknown) => (value === null || value === undefined ? '–' : typeof value === 'string' ? value : JSON.stringify(value));
 
 async function run(id: string, signal: AbortSignal): Promise<Ran> {
   const [job, metrics] = await Promise.all([get<Job>(`/jobs/${id}`, signal), get<Page<Metric>>(`/jobs/${id}/metrics?points=${points}`, signal)]);
   return { job, curves: curvesOf(metrics.data) };
-}
-
-/** The places of the specifications where not all say the same. */
-function differences(jobs: readonly Job[]): [string, string[]][] {
-  const flat = jobs.map(job => new Map(leaves(job.spec)));
-  return [...new Set(flat.flatMap(spec => [...spec.keys()]))]
-    .map((pointer): [string, string[]] => [pointer, flat.map(spec => spec.get(pointer) ?? '–')])
-    .filter(([pointer, values]) => pointer !== '/name' && new Set(values).size > 1);
-}
-
-function leaves(value: unknown, at = ''): [string, string][] {
-  return value !== null && typeof value === 'object' && !Array.isArray(value)
-    ? Object.entries(value).flatMap(([name, member]) => leaves(member, `${at}/${name}`))
-    : value === null ? [] : [[at, typeof value === 'string' ? value : JSON.stringify(value)]];
 }

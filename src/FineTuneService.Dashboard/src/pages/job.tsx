@@ -5,6 +5,7 @@ import { Charts } from '../job/charts';
 import { Checkpoints } from '../job/checkpoints';
 import { Findings } from '../job/findings';
 import { Events } from '../job/events';
+import { ReportOf } from '../job/report';
 import { useRun } from '../job/run';
 import { TryIt } from '../job/try-it';
 import { isEnded, Progress, Status } from '../parts/status';
@@ -34,6 +35,7 @@ export function JobPage({ id }: { id: string }) {
       <Figures job={job} />
       <Findings job={job} told={events.filter(happened => happened.type === 'diagnosis').length} />
       <Charts curves={curves} version={version} />
+      {saved > 0 && job.spec.task?.type === 'text-classification' && <ReportOf job={job} saved={saved} />}
       {saved > 0 && <TryIt job={job} />}
       <Checkpoints job={id} saved={saved} adapter={job.spec.method?.type !== 'full' && job.spec.method != null} />
       <Exports id={id} />
