@@ -1,3 +1,4 @@
+using Deque.AxeCore.Playwright;
 using FineTuneService.EndToEnd.Tests;
 using Microsoft.Playwright;
 
@@ -51,6 +52,13 @@ public sealed class Browser : IAsyncLifetime
     }
 
     public static Task Picture(IPage page, string name) => page.ScreenshotAsync(new() { Path = Path.Combine(Screenshots, $"{name}.png"), FullPage = true });
+
+    /// <summary>axe finds nothing serious on the page as it is shown.</summary>
+    public static async Task IsForEverybody(IPage page, string where)
+    {
+        var found = (await page.RunAxe()).Violations.Where(violation => violation.Impact is "serious" or "critical").ToList();
+        Assert.True(found.Count == 0, $"{where}: {string.Join("; ", found.Select(violation => $"{violation.Id}: {violation.Help} ({string.Join(", ", violation.Nodes.Select(node => node.Html))})"))}");
+    }
 
     private static string Find() =>
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').SelectMany(folder => new[] { "chromium", "chromium-browser", "google-chrome" }.Select(name => Path.Combine(folder, name))).FirstOrDefault(File.Exists)

@@ -22,6 +22,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         await Clean(page);
         await StartJob(page, "quick");
         var first = await WatchItLearn(page);
+        await ReadReport(page);
         await AskIt(page);
         await Download(page);
 
@@ -147,6 +148,23 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         return label;
     }
 
+    private static async Task ReadReport(IPage page)
+    {
+        var report = page.GetByRole(AriaRole.Region, new() { Name = "Errors and calibration" });
+        await Expect(report.GetByRole(AriaRole.Img, new() { NameRegex = new Regex("^Calibration error ") })).ToBeVisibleAsync();
+        await Expect(report.GetByRole(AriaRole.Img, new() { NameRegex = new Regex("abstain_below") })).ToBeVisibleAsync();
+        await Expect(report.GetByRole(AriaRole.Columnheader, new() { Name = "precision" })).ToBeVisibleAsync();
+        await report.GetByText("Its surest mistakes").ClickAsync();
+        var mistake = report.Locator("table.rows tbody tr").First;
+        await Expect(mistake.Locator("td").Nth(1)).Not.ToHaveTextAsync("–"); // The text that the line has.
+        foreach (var scheme in new[] { ColorScheme.Dark, ColorScheme.Light })
+        {
+            await page.EmulateMediaAsync(new() { ColorScheme = scheme });
+            await Browser.IsForEverybody(page, $"report, {scheme}");
+            await Browser.Picture(page, $"5-report-{scheme}");
+        }
+    }
+
     private static async Task AskIt(IPage page)
     {
         await page.GetByLabel("Text to classify").FillAsync("a warm and funny film");
@@ -182,6 +200,11 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         await Expect(row).ToContainTextAsync("0.0001");
         await Expect(row).ToContainTextAsync("0.001");
         await Expect(page.GetByRole(AriaRole.Figure, new() { Name = "Validation: accuracy: quick again" })).ToBeVisibleAsync();
+        var pairs = page.GetByRole(AriaRole.Region, new() { Name = "Better, or by chance?" });
+        await Expect(pairs).ToContainTextAsync(new Regex("on 40 rows: \\d+ rows went from right to wrong, \\d+ from wrong to right"));
+        foreach (var rows in await pairs.Locator("summary").AllAsync())
+            await rows.ClickAsync();
+        await Browser.IsForEverybody(page, "compare");
         await Browser.Picture(page, "8-compare");
     }
 }

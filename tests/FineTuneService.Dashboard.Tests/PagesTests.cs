@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using Deque.AxeCore.Playwright;
 using FineTuneService.EndToEnd.Tests;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
@@ -23,13 +22,13 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
         var job = await service.PostJob(new { name = "waits for its start", base_model = "tiny-bert-en", task = "text-classification", dataset = new { train = dataset }, scheduling = new { auto_start = false } });
         var page = await browser.Open(service.Http.BaseAddress!, dark, phone);
         await page.GotoAsync("/");
-        await IsForEverybody(page, "sign in");
+        await Browser.IsForEverybody(page, "sign in");
         await Browser.SignIn(page);
         foreach (var (address, shown) in new[] { ("jobs", "waits for its start"), ($"jobs/{job}", "With every default"), ("datasets", "train"), ($"datasets/{dataset}", "First rows"), ($"new-job?dataset={dataset}", "That fits"), ($"compare?jobs={job},{job}", "Compare 2 jobs"), ("workers", "Queues") })
         {
             await page.GotoAsync($"/#/{address}");
             await Expect(page.GetByText(shown).First).ToBeVisibleAsync();
-            await IsForEverybody(page, address);
+            await Browser.IsForEverybody(page, address);
             Assert.Equal(0, await page.EvaluateAsync<int>("document.documentElement.scrollWidth - innerWidth"));
             await Browser.Picture(page, $"{address.Split('/', '?')[0]}{(address.Contains('/') ? "-one" : "")}-{(dark ? "dark" : "light")}");
         }
@@ -88,11 +87,5 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
 
         Assert.Equal(System.Net.HttpStatusCode.Unauthorized, (await http.SendAsync(strange, Cancel)).StatusCode);
         Assert.Equal(System.Net.HttpStatusCode.OK, (await http.SendAsync(own, Cancel)).StatusCode);
-    }
-
-    private static async Task IsForEverybody(IPage page, string where)
-    {
-        var found = (await page.RunAxe()).Violations.Where(violation => violation.Impact is "serious" or "critical").ToList();
-        Assert.True(found.Count == 0, $"{where}: {string.Join("; ", found.Select(violation => $"{violation.Id}: {violation.Help} ({string.Join(", ", violation.Nodes.Select(node => node.Html))})"))}");
     }
 }

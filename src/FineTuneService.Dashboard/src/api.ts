@@ -24,9 +24,12 @@ export type FlaggedRow = Schemas['FlaggedRow'];
 export type CleaningRecipe = Schemas['CleaningRecipe'];
 export type LengthReport = Omit<Schemas['LengthReport'], 'histogram' | 'truncation'> & { histogram: Required<Schemas['LengthBin']>[]; truncation: Required<Schemas['TruncationShare']>[] };
 export type Fault = Required<Schemas['Fault']>;
-export type Report = Schemas['ClassificationReport'];
-export type Comparison = Schemas['JobComparison'];
-export type JobPair = Schemas['JobPair'];
+export type Report = Whole<Schemas['ClassificationReport']>;
+export type Comparison = Whole<Schemas['JobComparison']>;
+export type JobPair = Whole<Schemas['JobPair']>;
+
+/** Required all the way down. */
+type Whole<T> = T extends object ? { [K in keyof T]-?: Whole<T[K]> } : T;
 
 export interface Page<T> {
   data: T[];

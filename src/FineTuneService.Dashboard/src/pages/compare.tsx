@@ -17,7 +17,7 @@ interface Ran {
 export function ComparePage({ ids }: { ids: readonly string[] }) {
   const { value: runs, error } = useLoad(signal => Promise.all(ids.map(id => run(id, signal))), [ids.join()], 10_000);
   const ended = runs?.filter(({ job }) => isEnded(job.status)).length;
-  const { value: comparison } = useLoad(async signal => (ids.length > 1 ? get<Comparison>(`/jobs/compare?ids=${ids.join()}`, signal) : null), [ids.join(), ended]);
+  const { value: comparison, error: refused } = useLoad(async signal => (new Set(ids).size > 1 ? get<Comparison>(`/jobs/compare?ids=${ids.join()}`, signal) : null), [ids.join(), ended]);
   if (!runs) return <Trouble error={error} />;
   const metrics = [...new Set(runs.flatMap(({ curves }) => [...curves.keys()]))].filter(metric => metric === 'loss' || (metric.startsWith('eval_') && !/runtime|per_second/.test(metric)));
   const names = runs.map(({ job }, index) => (runs.some((other, at) => at !== index && nameOf(other.job) === nameOf(job)) ? `${nameOf(job)} (${job.id.slice(-6)})` : nameOf(job)));
@@ -37,6 +37,7 @@ export function ComparePage({ ids }: { ids: readonly string[] }) {
           </tbody>
         </table>
       </div>
+      <Trouble error={refused} />
       {comparison && <Pairs pairs={comparison.pairs} names={new Map(runs.map(({ job }, index) => [job.id, names[index]!]))} />}
       <h2>Curves</h2>
       <div class="charts">
