@@ -138,6 +138,12 @@ public sealed record TrainingArguments
     /// <summary>Evaluate before the first step, so that there is a before and an after.</summary>
     public bool EvalOnStart { get; init; }
 
+    /// <summary>
+    /// Before the first step, at every evaluation and at the end, also score general text that is not learnt (400 sentences of Wikipedia): <c>probe_loss</c>, and the finding
+    /// <c>forgetting</c> where it rises. Only for tasks that predict tokens.
+    /// </summary>
+    public bool ForgettingCheck { get; init; }
+
     // Saving
 
     public IntervalStrategy SaveStrategy { get; init; } = IntervalStrategy.Epoch;

@@ -72,10 +72,10 @@ public sealed record StepLogged : TrainingEvent
     public double? EtaSeconds { get; init; }
 }
 
-/// <summary>Metrics of one split, prefixed <c>eval_</c> or <c>test_</c>.</summary>
+/// <summary>Metrics of one split, prefixed <c>eval_</c>, <c>test_</c> or <c>probe_</c>.</summary>
 public sealed record Evaluated : TrainingEvent
 {
-    /// <summary><c>validation</c> or <c>test</c>.</summary>
+    /// <summary><c>validation</c>, <c>test</c>, or <c>probe</c>: general text that is not learnt.</summary>
     public required string Split { get; init; }
     public required IReadOnlyDictionary<string, double> Metrics { get; init; }
 

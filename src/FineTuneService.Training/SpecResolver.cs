@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
@@ -58,6 +59,7 @@ public sealed class SpecResolver
         ((TrainingMethodConfig)method).Check(faults);
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
+        ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
         var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
         var resolved = spec with
         {

@@ -34,7 +34,8 @@ public sealed record TrainerParts(
     RunFolder Folder,
     EvaluationBatches EvaluationBatches,
     Heartbeat Heartbeat,
-    MemoryForecast Forecast);
+    MemoryForecast Forecast,
+    TrainingTask? Probe);
 
 /// <summary>How an attempt ends, if not by an exception.</summary>
 public enum TrainingEnd
@@ -105,6 +106,8 @@ public sealed class Trainer(TrainerParts parts)
         foreach (var microBatches in StepsAndOneMore())
         {
             var step = _state.GlobalStep;
+            if (step != resumedAt && (step == 0 || step == Plan.TotalSteps || Plan.EvaluationIsDue(step)))
+                Probe();
             if (step != resumedAt && Plan.EvaluationIsDue(step))
                 Evaluate();
             var (stops, isEnough) = Agree(stop.IsCancellationRequested, _control.ShouldTrainingStop);
@@ -235,7 +238,7 @@ public sealed class Trainer(TrainerParts parts)
         if (parts.Task.Validation is not { } validation || !parts.Ranks.IsFirst)
             return;
         using var averaged = parts.Optimizer.Average?.Use();
-        var scores = Score(validation, EvaluationMetric.Prefix);
+        var scores = Score(parts.Task, validation, EvaluationMetric.Prefix);
         (_state.Resume.EvaluatedHere, _judged) = (new(scores.Metrics), scores.Outputs);
         _state.Log(scores.Metrics);
         Emit(new Evaluated { Split = "validation", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
@@ -244,6 +247,18 @@ public sealed class Trainer(TrainerParts parts)
             return; // What the base model scores is for comparison only.
         foreach (var callback in parts.Callbacks)
             callback.OnEvaluate(_state, scores, _control);
+    }
+
+    /// <summary>What the model knows of text that it does not learn; before an evaluation, whose callbacks look at it.</summary>
+    private void Probe()
+    {
+        if (parts.Probe is not { } probe || !parts.Ranks.IsFirst)
+            return;
+        EnsureFinite();
+        using var averaged = parts.Optimizer.Average?.Use();
+        var scores = Score(probe, probe.Train, ForgettingProbe.Prefix);
+        _state.Log(scores.Metrics);
+        Emit(new Evaluated { Split = ForgettingProbe.Split, Metrics = scores.Metrics });
     }
 
     private void Speak()
@@ -317,7 +332,7 @@ public sealed class Trainer(TrainerParts parts)
     private ClassifierOutputs? Judged(bool final)
     {
         if (_judged is null && final && parts.Task is { HasClasses: true, Validation: { } validation })
-            _judged = Score(validation, EvaluationMetric.Prefix).Outputs;
+            _judged = Score(parts.Task, validation, EvaluationMetric.Prefix).Outputs;
         return _judged is { IsFinite: true } ? _judged : null;
     }
 
@@ -350,7 +365,7 @@ public sealed class Trainer(TrainerParts parts)
         var metrics = new Dictionary<string, double>(_state.Resume.EvaluatedHere ?? []);
         if (parts.Task.Test is { } test)
         {
-            var scores = Score(test, "test_");
+            var scores = Score(parts.Task, test, "test_");
             Emit(new Evaluated { Split = "test", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
             foreach (var (name, value) in scores.Metrics)
                 metrics[name] = value;
@@ -373,10 +388,10 @@ public sealed class Trainer(TrainerParts parts)
         return TrainingEnd.Stopped;
     }
 
-    private Scores Score(ExampleSet rows, string prefix)
+    private Scores Score(TrainingTask task, ExampleSet rows, string prefix)
     {
         var started = parts.Clock.GetTimestamp();
-        var scores = parts.EvaluationBatches.Fit(size => Evaluation.Run(parts.Model, parts.Task, rows, size, parts.Device, prefix, parts.Clock, parts.Heartbeat.Beat));
+        var scores = parts.EvaluationBatches.Fit(size => Evaluation.Run(parts.Model, task, rows, size, parts.Device, prefix, parts.Clock, parts.Heartbeat.Beat));
         _pace.Exclude(parts.Clock.GetElapsedTime(started));
         return scores;
     }

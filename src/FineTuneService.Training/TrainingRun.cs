@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
@@ -99,7 +100,7 @@ public sealed class TrainingRun : IDisposable
         };
         var trainer = new Trainer(new(
             model, task, training, plan, optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training), new RunDiagnosis(facts)], samples, device, ranks, emit, clock,
-            folder, evaluationBatches, new Heartbeat(folder, clock), forecast));
+            folder, evaluationBatches, new Heartbeat(folder, clock), forecast, ForgettingProbe.Of(spec, config, tokenizer)));
         return new(trainer, model, optimizer, forecast);
     }
 

@@ -12,6 +12,22 @@ public sealed class SpecResolverTests
     private static readonly SpecFacts Facts = new() { TrainRows = 5_000, Columns = ["id", "sentence", "label"], MaxPositions = 128, Parameters = 4_000_000 };
 
     [Fact]
+    public void What_no_head_can_tell_is_not_measured()
+    {
+        IEnumerable<string> Refused(JobSpec spec)
+        {
+            var faults = new FaultList();
+            SpecResolver.Resolve(spec with { Training = new() { ForgettingCheck = true } }, Facts with { Columns = ["text"] }, faults);
+            return faults.All.Where(fault => fault.Pointer == "/training/forgetting_check").Select(fault => fault.Message);
+        }
+
+        Assert.StartsWith("Not measurable", Assert.Single(Refused(Spec)));
+        Assert.Contains("nothing to forget", Assert.Single(Refused(Spec with { Task = new CausalLmConfig(), Init = WeightsFrom.Config })));
+        Assert.Empty(Refused(Spec with { Task = new MaskedLanguageModelConfig() }));
+        Assert.Empty(Refused(Spec with { Task = new CausalLmConfig() }));
+    }
+
+    [Fact]
     public void Every_choice_is_made_told_and_kept()
     {
         var asked = Spec with { Training = new() { NumTrainEpochs = default, PerDeviceTrainBatchSize = default, LearningRate = default, EvalStrategy = IntervalStrategy.Steps, SaveStrategy = IntervalStrategy.Steps } };

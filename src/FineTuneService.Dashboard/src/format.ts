@@ -30,4 +30,4 @@ export function ago(time: string | null | undefined): string {
 export const clock = (time: string) => new Date(time).toLocaleTimeString('en-GB');
 
 /** `eval_f1_macro` → `f1 macro`. */
-export const title = (metric: string) => metric.replace(/^(eval|test)_/, '').replaceAll('_', ' ');
+export const title = (metric: string) => metric.replace(/^(eval|test|probe)_/, '').replaceAll('_', ' ');

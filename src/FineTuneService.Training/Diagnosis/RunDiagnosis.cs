@@ -17,6 +17,7 @@ public sealed class RunDiagnosis(RunFacts facts) : TrainerCallback
         StepSize.TooHigh, StepSize.TooLow,
         Fit.Overfitting, Fit.Underfitting, Gain.StopNow,
         Classes.Dead, Classes.Dominated,
+        Forgetting.Told,
     ];
 
     private readonly Dictionary<string, FindingSeverity> _told = [];

@@ -78,7 +78,7 @@ internal sealed class MemoryForecaster
         var average = Training.EmaDecay is null ? 0 : gradients;
         var standing = frozen + trained + copies + state + average;
         var (step, activations, logits) = Step(gradients);
-        var evaluates = Training.EvalStrategy != IntervalStrategy.No || Training.EvalOnStart || _spec.Dataset.Test is not null;
+        var evaluates = Training.EvalStrategy != IntervalStrategy.No || Training.EvalOnStart || Training.ForgettingCheck || _spec.Dataset.Test is not null;
         return new()
         {
             Parameters = Sum(slot => slot.Count),

@@ -8,6 +8,7 @@ const groups: [name: string, holds: (metric: string) => boolean][] = [
   ['Loss', metric => metric === 'loss' || metric === 'eval_loss'],
   ['Validation', metric => /^eval_(accuracy|f1|f1_macro|mean_token_accuracy|pearson|spearman)$/.test(metric)],
   ['Validation, in detail', metric => /^eval_(f1_|precision|recall|matthews|auc|roc)/.test(metric) && metric !== 'eval_f1_macro'],
+  ['General text (forgetting)', metric => metric === 'probe_loss'],
   ['Learning rate', metric => metric === 'learning_rate'],
   ['Gradient norm', metric => metric === 'grad_norm'],
   ['Throughput', metric => metric === 'samples_per_second'],
@@ -18,7 +19,7 @@ const groups: [name: string, holds: (metric: string) => boolean][] = [
 const names: Record<string, string> = { loss: 'training', eval_loss: 'validation', peak_memory_bytes: 'peak', resident_bytes: 'process now', samples_per_second: 'rows per second' };
 
 /** Told elsewhere, or of no use as a curve. */
-const unseen = /^(test_|epoch$)|runtime|_per_second$|num_input_tokens_seen/;
+const unseen = /^(test_|probe_|epoch$)|runtime|_per_second$|num_input_tokens_seen/;
 
 export function Charts({ curves, version }: { curves: Curves; version: number }) {
   const [smoothing, setSmoothing] = useState(0.6);
@@ -50,5 +51,5 @@ export function Charts({ curves, version }: { curves: Curves; version: number })
 function line(metric: string, curves: Curves): Line {
   const series = curves.get(metric)!;
   const gibibytes = metric.endsWith('_bytes') ? { steps: series.steps, values: series.values.map(value => value && value / 2 ** 30) } : series;
-  return { name: names[metric] ?? title(metric), series: gibibytes, points: metric.startsWith('eval_') };
+  return { name: names[metric] ?? title(metric), series: gibibytes, points: /^(eval|probe)_/.test(metric) };
 }

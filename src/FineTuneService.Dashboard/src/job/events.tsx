@@ -30,7 +30,7 @@ function say({ type, data }: JobEvent) {
   switch (type) {
     case 'status': return <>became <strong>{String(told['status'])}</strong>{told['reason'] ? `: ${told['reason']}` : ''}</>;
     case 'started': return <>attempt {String(told['attempt'])} began at step {String(told['step'])} on {String(told['device'])}: {number(told['train_rows'] as number)} rows to train on, {number(told['validation_rows'] as number)} to validate, {number(told['trainable_parameters'] as number)} of {number(told['total_parameters'] as number)} weights learn</>;
-    case 'evaluate': return <>{String(told['split'])} at step {String(told['step'])}: {figures}</>;
+    case 'evaluate': return <>{told['split'] === 'probe' ? 'general text' : String(told['split'])} at step {String(told['step'])}: {figures}</>;
     case 'save': return <>checkpoint {String(told['step'])} saved{told['best'] ? ', the best so far' : ''}</>;
     case 'delete': return <>checkpoint {String(told['step'])} deleted, as save_total_limit says</>;
     case 'diagnosis': return <>{(told['finding'] as { explanation: string }).explanation}</>;

@@ -46,10 +46,8 @@ export function Plot({ title, x, y, lines, diagonal = false, said }: Props) {
         <text x={(left + width) / 2} y={height - 6} text-anchor="middle">{x}</text>
         <text transform={`translate(11 ${(height - bottom) / 2}) rotate(-90)`} text-anchor="middle">{y}</text>
       </svg>
-      <p class="hint">
-        {lines.length > 1 && lines.map(line => <span key={line.name}><span class="key" style={{ background: `var(--line-${line.colour})` }} /> {line.name} </span>)}
-        {said}
-      </p>
+      {lines.length > 1 && <p class="hint">{lines.map(line => <span key={line.name}><span class="key" style={{ background: `var(--line-${line.colour})` }} /> {line.name} </span>)}</p>}
+      <p class="hint">{said}</p>
     </figure>
   );
 }

@@ -1,0 +1,60 @@
+using System.Text.Json;
+using FineTuneService.Contracts;
+
+namespace FineTuneService.Cli.Tests;
+
+/// <summary>What a model knows of general text, before its first step and after.</summary>
+public sealed class ForgettingTests
+{
+    private static readonly TrainingArguments Short = new()
+    {
+        PerDeviceTrainBatchSize = 4,
+        MaxSteps = 6,
+        MaxLength = 64,
+        EvalStrategy = IntervalStrategy.Steps,
+        EvalSteps = 4,
+        SaveStrategy = IntervalStrategy.Steps,
+        SaveSteps = 4,
+        LoadBestModelAtEnd = false,
+        ForgettingCheck = true,
+    };
+
+    /// <summary>The same text and the same hidden tokens, whatever the seed and the method; and a rate that wrecks the model is told.</summary>
+    [Theory]
+    [InlineData("tiny-bert-en", "masked-lm")]
+    [InlineData("tiny-llama-en", "causal-lm")]
+    public async Task Every_run_is_asked_the_same_and_what_it_forgets_is_told(string baseModel, string task)
+    {
+        using var gentle = await Train(baseModel, task, "lora", Short with { Seed = 1, LearningRate = 1e-5 });
+        using var rough = await Train(baseModel, task, "full", Short with { Seed = 2, LearningRate = 3e-2 });
+
+        var (known, kept, lost) = (Probes(gentle)[0], Probes(gentle)[^1], Probes(rough)[^1]);
+        Assert.Equal([0, 4, 6], Probes(gentle).Select(probe => probe.Step));
+        Assert.Equal(known.Loss, Probes(rough)[0].Loss, 1e-4);
+        Assert.Equal(known.Loss, kept.Loss, 0.01);
+        Assert.True(lost.Loss > known.Loss + Math.Log(2), $"{known} {lost}");
+        Assert.DoesNotContain(Found(gentle), finding => finding.Code == "forgetting");
+        Assert.Contains(Found(rough), finding => finding is { Code: "forgetting", Severity: FindingSeverity.High } && finding.Patch!.ToJsonString() == """{"method":{"type":"lora"},"training":{"learning_rate":0.0002}}""");
+
+        // A run that goes on from its checkpoint still knows what the model knew.
+        var log = File.ReadAllLines(gentle.Folder.Events);
+        File.WriteAllLines(gentle.Folder.Events, log.TakeWhile(line => !line.Contains("\"path\":\"checkpoints/checkpoint-6\"", StringComparison.Ordinal)));
+        Directory.Delete(gentle.Folder.Checkpoint(6), recursive: true);
+        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", gentle.Folder.Path)).ExitCode);
+        using var state = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(gentle.Folder.Checkpoint(6), "trainer_state.json")));
+        Assert.Equal([0, 4, 6], state.RootElement.GetProperty("log_history").EnumerateArray().Where(line => line.TryGetProperty("probe_loss", out _)).Select(line => line.GetProperty("step").GetInt32()));
+    }
+
+    private static async Task<SampleRun> Train(string baseModel, string task, string method, TrainingArguments training)
+    {
+        var run = new SampleRun(training);
+        run.WriteSpec(training, baseModel, method, task);
+        var (exitCode, _, error) = await Finetune.Run("train", run.Folder.Path);
+        Assert.True(exitCode == TrainerExit.Succeeded, error);
+        return run;
+    }
+
+    private static List<(int Step, double Loss)> Probes(SampleRun run) => [.. run.Events.OfType<Evaluated>().Where(evaluated => evaluated.Split == "probe").Select(evaluated => (evaluated.Step, evaluated.Metrics["probe_loss"]))];
+
+    private static IEnumerable<Finding> Found(SampleRun run) => run.Events.OfType<Diagnosed>().Select(told => told.Finding);
+}
