@@ -3,6 +3,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Diagnosis;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Tests.Diagnosis;
@@ -80,6 +81,28 @@ public sealed class RunDiagnosisTests
     [Fact]
     public void A_class_that_is_told_of_nearly_all_rows_dominates() =>
         Assert.Equal("dominated_classes", Assert.Single(Of(Facts, [0.7, 0.6, 0.5, 0.4, 0.35], [0.65, 0.55, 0.5, 0.495], [[98, 2], [90, 10]])).Code);
+
+    /// <summary>Losses on general text before, and after 20, 40 and 60 steps, of runs on samples/shakespeare (tiny-llama-en) and samples/sst2 (tiny-bert-en, masked-lm).</summary>
+    [Theory]
+    [InlineData("full at 1e-3", 4.116, 4.609, 4.689, 4.750, 33)]
+    [InlineData("full at 3e-4", 4.116, 4.273, 4.290, 4.301, null)]
+    [InlineData("full at 5e-5", 4.116, 4.112, 4.116, 4.119, null)]
+    [InlineData("lora at 2e-3", 4.116, 4.332, 4.380, 4.429, 66)]
+    [InlineData("lora at 2e-4", 4.116, 4.118, 4.127, 4.131, null)]
+    [InlineData("masked at 1e-3", 4.554, 5.187, 5.129, 5.158, 33)]
+    [InlineData("masked at 1e-4", 4.554, 4.638, 4.637, 4.640, null)]
+    public void What_is_forgotten_is_told_from_the_step_on_that_shows_it(string run, double before, double first, double second, double last, int? from)
+    {
+        List<JsonObject> log = [.. new[] { before, first, second, last }.Index().Select(loss => new JsonObject { ["probe_loss"] = loss.Item, ["step"] = 100 * loss.Index / 3 })];
+        var isAdapter = run.StartsWith("lora", StringComparison.Ordinal);
+        var spec = Spec with { Method = isAdapter ? new LoraConfig() : new FullFineTuningConfig() };
+
+        var finding = RunDiagnosis.Of(new(Facts with { Spec = spec }, log, null, HasEnded: true)).SingleOrDefault();
+
+        Assert.Equal(from, finding?.FromStep);
+        if (finding is not null)
+            Assert.Equal(isAdapter ? """{"training":{"learning_rate":0.00033}}""" : """{"method":{"type":"lora"},"training":{"learning_rate":0.0002}}""", finding.Patch!.ToJsonString());
+    }
 
     [Fact]
     public void Texts_that_are_cut_and_rows_that_are_few_are_told()
