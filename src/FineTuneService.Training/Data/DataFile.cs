@@ -11,7 +11,7 @@ public readonly record struct DataRow(long Line, object?[] Cells, IReadOnlyDicti
 }
 
 /// <summary>
-/// A file of rows, read as a stream: csv, tsv or jsonl by its extension. Text is UTF-8, a byte order mark is tolerated.
+/// A file of rows, read as a stream: csv, tsv, jsonl or parquet by its extension. Text is UTF-8, a byte order mark is tolerated.
 /// Limits: 1 MiB a row; 1,024 columns. Reading goes on after a fault and stops at the end, or at twenty, telling all of them.
 /// </summary>
 public sealed class DataFile
@@ -21,13 +21,13 @@ public sealed class DataFile
     public const int MaxFaults = 20;
 
     /// <summary>Extensions without the dot.</summary>
-    public static readonly IReadOnlyList<string> Formats = ["csv", "tsv", "jsonl"];
+    public static readonly IReadOnlyList<string> Formats = ["csv", "tsv", "jsonl", "parquet"];
 
     private DataFile(string path, string format) => (Path, Format) = (path, format);
 
     public string Path { get; }
 
-    /// <summary><c>csv</c>, <c>tsv</c> or <c>jsonl</c>.</summary>
+    /// <summary>One of <see cref="Formats"/>.</summary>
     public string Format { get; }
 
     /// <exception cref="FaultException">When there is no such file, or its extension is unknown.</exception>
@@ -57,8 +57,12 @@ public sealed class DataFile
     /// <exception cref="FaultException">While enumerating: when there is no header, or nothing at all.</exception>
     internal IEnumerable<DataRow> Rows(Action<long, Fault> unreadable) => Rows(new FileFaults(Path, unreadable));
 
-    private IEnumerable<DataRow> Rows(FileFaults faults) =>
-        Format == "jsonl" ? JsonLines.Read(Path, faults) : DelimitedText.Read(Path, Format == "tsv" ? (byte)'\t' : null, faults);
+    private IEnumerable<DataRow> Rows(FileFaults faults) => Format switch
+    {
+        "jsonl" => JsonLines.Read(Path, faults),
+        "parquet" => ParquetRows.Read(Path, faults),
+        _ => DelimitedText.Read(Path, Format == "tsv" ? (byte)'\t' : null, faults),
+    };
 
     /// <summary>Where a fault stands: file name and line.</summary>
     internal static string At(string path, long line) => $"{System.IO.Path.GetFileName(path)}:{line}";
