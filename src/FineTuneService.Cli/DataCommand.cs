@@ -10,7 +10,7 @@ namespace FineTuneService.Cli;
 /// <summary>What <c>finetune report</c> and <c>finetune clean</c> have in common: their files, and how they tell their progress.</summary>
 internal sealed class DataCommand
 {
-    private readonly Argument<FileInfo> _train = new("train") { Description = "Training rows: csv, tsv or jsonl." };
+    private readonly Argument<FileInfo> _train = new("train") { Description = "Training rows: csv, tsv, jsonl or parquet." };
     private readonly Option<FileInfo?> _validation = new("--validation") { Description = "Validation rows, with the same columns." };
     private readonly Option<FileInfo?> _test = new("--test") { Description = "Test rows, with the same columns." };
     private readonly Option<bool> _progress = new("--progress") { Description = "Tell the progress on standard output, a JSON object a line: {\"phase\": \"…\", \"fraction\": 0.5}; faults, too." };
@@ -55,9 +55,9 @@ internal sealed class DataCommand
         if (!file.Exists)
             throw new FaultException(file.FullName, null, "There is no such file.", "Check the path.");
         var faults = new FaultList();
-        var sound = new JsonContract(SnakeCaseJson.Options, faults).Read<T>(JsonContract.Parse(File.ReadAllBytes(file.FullName)));
+        var sound = new JsonContract(Catalog.Json, faults).Read<T>(JsonContract.Parse(File.ReadAllBytes(file.FullName)));
         faults.ThrowIfAny();
-        return sound.Deserialize<T>(SnakeCaseJson.Options)!;
+        return sound.Deserialize<T>(Catalog.Json)!;
     }
 
     private static void TellProgram(DataProgress progress)

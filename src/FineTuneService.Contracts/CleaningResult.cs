@@ -11,7 +11,11 @@ public sealed class CleanedFolder(string path)
     /// <summary>A <see cref="LedgerLine"/> a line: of every input row one, by split and line.</summary>
     public string Ledger => In("ledger.jsonl");
 
-    /// <summary>A cleaned file, in its input's format.</summary>
+    /// <summary>The format in which an input's rows are written: its own, but of Parquet JSON Lines.</summary>
+    public static string FormatOf(string input) => input == "parquet" ? "jsonl" : input;
+
+    /// <summary>A cleaned file.</summary>
+    /// <param name="format">See <see cref="FormatOf"/>.</param>
     public string Data(DataSplit split, string format) => In($"{split.ToString().ToLowerInvariant()}.{format}");
 
     private string In(string name) => System.IO.Path.Combine(Path, name);

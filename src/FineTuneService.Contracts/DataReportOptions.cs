@@ -29,7 +29,9 @@ public sealed record DataReportOptions
 
     /// <summary>Jaccard similarity of two texts' shingles from which on they are near-duplicates.</summary>
     [Range(0.5, 1.0)]
-    public double NearDuplicateSimilarity { get; init; } = 0.75;
+    public double NearDuplicateSimilarity { get; init; } = UsualSimilarity;
+
+    public const double UsualSimilarity = 0.75;
 
     /// <summary>
     /// How sure the cross-validated baseline must be that a label is wrong: the mean, over repetitions, of the probability of the suggested class, in [0, 1].

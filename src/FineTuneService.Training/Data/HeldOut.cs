@@ -1,12 +1,12 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.RegularExpressions;
 
 namespace FineTuneService.Training.Data;
 
 /// <summary>Holds validation rows out of the training rows: the same for the same seed, equal rows never on both sides.</summary>
-internal static partial class HeldOut
+internal static class HeldOut
 {
     /// <param name="key">Equal for rows that say the same, see <see cref="KeyOf"/>.</param>
     /// <param name="stratum">Held out in equal shares, such as a label; null where rows have none.</param>
@@ -34,9 +34,20 @@ internal static partial class HeldOut
     }
 
     /// <summary>The same for texts that differ in case and white space only; of fixed size, so that it can be kept where the text is not.</summary>
-    public static UInt128 KeyOf(string text) =>
-        BinaryPrimitives.ReadUInt128BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(Spaces().Replace(text.Trim().ToLowerInvariant(), " "))));
-
-    [GeneratedRegex(@"\s+")]
-    private static partial Regex Spaces();
+    public static UInt128 KeyOf(string text)
+    {
+        var letters = ArrayPool<char>.Shared.Rent(text.Length);
+        var written = text.AsSpan().Trim().ToLowerInvariant(letters);
+        var kept = 0;
+        for (var at = 0; at < written; at++)
+            if (!char.IsWhiteSpace(letters[at]))
+                letters[kept++] = letters[at];
+            else if (!char.IsWhiteSpace(letters[at - 1])) // The first is none.
+                letters[kept++] = ' ';
+        var bytes = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(kept));
+        var key = BinaryPrimitives.ReadUInt128BigEndian(SHA256.HashData(bytes.AsSpan(0, Encoding.UTF8.GetBytes(letters.AsSpan(0, kept), bytes))));
+        ArrayPool<char>.Shared.Return(letters);
+        ArrayPool<byte>.Shared.Return(bytes);
+        return key;
+    }
 }

@@ -33,7 +33,8 @@ internal sealed record FileEncoding(string Name, bool HasByteOrderMark, long Byt
                 (marked, wide) = (Marks.FirstOrDefault(known => buffer.AsSpan(0, read).StartsWith(known.Mark)).Name, Utf16(bytes));
             lines.Add(bytes);
         }
-        return new(marked ?? wide ?? lines.Verdict, marked is not null, file.Length, Convert.ToHexStringLower(sum.GetHashAndReset()));
+        var isText = Data.DataFile.FormatOf(path) != "parquet";
+        return new(!isText ? Usual : marked ?? wide ?? lines.Verdict, isText && marked is not null, file.Length, Convert.ToHexStringLower(sum.GetHashAndReset()));
     }
 
     public static Encoding Decoder(string name) => name switch

@@ -107,7 +107,7 @@ internal static partial class PersonalData
     private static bool IsCreditCard(string found)
     {
         var digits = found.Where(char.IsAsciiDigit).Select(digit => digit - '0').ToArray();
-        if (digits.Length is < 13 or > 19 || digits[0] is < 2 or > 6 || digits.Distinct().Count() < 3)
+        if (digits.Length is < 13 or > 19 || digits[0] is < 2 or > 6 || digits.Distinct().Count() < 2)
             return false;
         var sum = 0;
         for (var at = 0; at < digits.Length; at++)
@@ -142,8 +142,11 @@ internal static partial class PersonalData
         var digits = Count(found);
         if (digits is < 8 or > 15 || DateTime.TryParse(found, CultureInfo.InvariantCulture, out _))
             return false;
-        var groups = found.Split([' ', '-', '.', '/', '(', ')'], StringSplitOptions.RemoveEmptyEntries).Length;
-        return found[0] == '+' || (digits >= 9 && (found.Contains('(', StringComparison.Ordinal) || (groups is >= 3 and <= 6) || (groups == 2 && found[0] == '0')));
+        if (found[0] == '+')
+            return true;
+        int[] groups = [.. found.Split([' ', '-', '.', '/', '(', ')'], StringSplitOptions.RemoveEmptyEntries).Select(group => group.Length)];
+        var isOther = groups is [3, 2, 4] || (groups.Length == 4 && found.Count(next => next == '.') == 3); // Of the shape of a social security number, or of an address.
+        return digits >= 9 && !isOther && (found.Contains('(', StringComparison.Ordinal) || (groups.Length is >= 3 and <= 6) || (groups.Length == 2 && found[0] == '0'));
     }
 
     [GeneratedRegex(@"[A-Za-z0-9._%+\-]{1,64}@(?:[A-Za-z0-9\-]{1,63}\.)+[A-Za-z]{2,24}", RegexOptions.CultureInvariant)]

@@ -1,8 +1,9 @@
 namespace FineTuneService.Training.DataQuality;
 
 /// <summary>
-/// A text as the set of its shingles (Broder 1997), hashed: letters and digits only, in small letters. Short texts as the trigrams of their words' letters, so that one typing error
-/// or one word leaves most of them; long ones as triples of words, as unlike long texts share most trigrams. Between the two lengths a text is both.
+/// A text as the set of its shingles (Broder 1997), hashed: letters and digits only, in small letters. Short texts as their words, pairs of neighbouring words, and trigrams
+/// of the words' letters, so that a typing error or a word leaves most of them, and other words in between do not; long ones as triples of words, as unlike long texts share most
+/// trigrams. Between the two lengths a text is both.
 /// </summary>
 internal static class Shingles
 {
@@ -32,15 +33,18 @@ internal static class Shingles
             word = (word ^ letter) * 0x9E3779B97F4A7C15 + 1;
         }
         Close();
+        if (words.Count is > 0 and <= ShortTo)
+            letters.Add(Pair(words[^1], End));
         return (words.Count <= ShortTo ? Set(letters) : [], words.Count >= LongFrom ? Triples(words) : []);
 
         void Close()
         {
             if (last == 0)
                 return;
+            var whole = Mix(word);
             if (words.Count < ShortTo)
-                letters.Add(Mix(((ulong)before << 32) | (last << 16) | End));
-            words.Add(Mix(word));
+                letters.AddRange([Mix(((ulong)before << 32) | (last << 16) | End), whole, Pair(words.Count == 0 ? Beginning : words[^1], whole)]);
+            words.Add(whole);
             (word, before, last) = (0, Beginning, 0);
         }
     }
@@ -58,6 +62,8 @@ internal static class Shingles
         }
         return a.Length + b.Length == 0 ? 0 : (double)shared / (a.Length + b.Length - shared);
     }
+
+    private static uint Pair(uint word, uint next) => Mix(((ulong)word * 31) + next + (1UL << 63));
 
     private static uint[] Triples(List<uint> words)
     {

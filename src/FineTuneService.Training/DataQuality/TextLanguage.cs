@@ -15,7 +15,7 @@ internal static class TextLanguage
 
     private static readonly (string Name, string Words)[] Latin =
     [
-        ("English", "the of and to in is that it for was on are as with his they at be this have from or had by not but what all were when your can there an which their if do will how then them would so these her has him been who my me its you she he i we am does did"),
+        ("English", "the a an of and to in is that it for was on are as with his they at be this have from or had by not but what all were when your can there an which their if do will how then them would so these her has him been who my me its you she he i we am does did"),
         ("German", "der die und das nicht ist ich sie ein eine es mit den dem von zu auf für im wie wir auch sich aber wenn noch nur oder war sind hat haben kann mich mir mein wird bei aus nach einen einer warum als meine"),
         ("French", "le la les des est et une un pas que qui dans pour ce il elle je ne sur avec vous nous plus au sont mais cette du mon ma par comme tout être fait ai ont mes comment pourquoi"),
         ("Spanish", "el los las de que y es una un por con para no se lo su del al como más pero está mi muy ser todo esta son fue hay cuando yo le sin sobre este qué cómo puedo tengo"),
@@ -25,7 +25,7 @@ internal static class TextLanguage
         ("Swedish", "och att det som en är på jag inte av för med till den har om ett men du så var kan från min hur när vi ska mig eller"),
         ("Danish", "og at det er en jeg ikke til af på med for den har de som der kan et min hvad hvordan fra om var så vi mig eller skal"),
         ("Polish", "nie się na jest to że w z do i co jak ale po tak czy mam ja od mi o za tego ten jestem dla moje dlaczego może"),
-        ("Czech", "se na je že to v a jsem jak ale si tak co pro mi s do když by mám není jsou jako za byl proč může"),
+        ("Czech", "se na je že to v jsem jak ale si tak co pro mi s do když by mám není jsou jako za byl proč může"),
         ("Turkish", "bir ve bu için ne çok da de ben mi var ama daha gibi değil olarak kadar sonra nasıl neden şey benim bana olan"),
         ("Finnish", "ja on ei se että en oli hän mutta ovat kun niin mitä minun miten tämä voi ole kuin olen sen joka miksi"),
         ("Romanian", "și nu să de la o un este în pe cu care am mai din ce că pentru sunt fi dar ca mi cum se al lui"),
