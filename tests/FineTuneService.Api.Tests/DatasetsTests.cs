@@ -39,7 +39,8 @@ public sealed class DatasetsTests(Api api)
     [InlineData("ragged.csv", "text,label\nfine,1\nbad\n", "ragged.csv:3")]
     [InlineData("broken.jsonl", "{\"text\": \"a\"}\n{\"text\": \n", "broken.jsonl:2")]
     [InlineData("nul.csv", "text,label\na\0,1\n", "nul.csv:2")]
-    [InlineData("rows.parquet", "PAR1", "rows.parquet")]
+    [InlineData("rows.parquet", "PAR1", "rows.parquet:1")]
+    [InlineData("rows.xlsx", "PK", "rows.xlsx")]
     public async Task A_bad_file_is_refused_with_its_line_and_leaves_nothing(string fileName, string content, string pointer)
     {
         var problem = await api.Upload(fileName, content, "refused", HttpStatusCode.UnprocessableEntity);
