@@ -18,7 +18,7 @@ public sealed class DataCommandTests : IDisposable
         var options = Write("options.json", """{"shown_rows": 2, "checks": ["exact_duplicate", "personal_data"]}""");
 
         var report = await Report("report", train, "--options", options, "--progress", "--output", In("report.json"));
-        Assert.Equal([DataIssue.NoText, DataIssue.ExactDuplicate, DataIssue.PersonalData], report.Findings.Select(finding => finding.Code));
+        Assert.Equal([DataIssue.NoText, DataIssue.PersonalData, DataIssue.ExactDuplicate], report.Findings.Select(finding => finding.Code));
         File.WriteAllText(In("recipe.json"), JsonSerializer.Serialize(report.Recipe, SnakeCaseJson.Options));
 
         var (exitCode, output, error) = await Finetune.Run("clean", train, "--recipe", In("recipe.json"), "--output", In("clean"), "--progress");
