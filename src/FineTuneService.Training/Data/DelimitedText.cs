@@ -39,14 +39,12 @@ internal sealed class DelimitedText : IDisposable
         var columns = text.Header();
         while (text.Record() is { } record)
         {
-            if (faults.Has(record.Line))
-                continue;
-            if (record.Cells.Length == columns.Count)
-                yield return new(record.Line, record.Cells, columns);
-            else
+            if (record.Cells.Length != columns.Count)
                 faults.Add(
                     record.Line, $"{record.Cells.Length} fields", $"The header has {columns.Count} columns.",
                     text._quotes ? "Add or remove a field; quote a field that contains the delimiter." : "Add or remove a field.");
+            else if (!faults.Has(record.Line))
+                yield return new(record.Line, record.Cells, columns);
         }
         faults.ThrowIfAny();
     }

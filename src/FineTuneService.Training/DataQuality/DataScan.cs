@@ -76,6 +76,8 @@ internal sealed class DataScan : IDisposable
                 Scan(_files[at], progress);
                 _files[at] = _files[at] with { Start = start, End = _rows.Count };
             }
+            _firsts.Clear();
+            _firsts.TrimExcess();
         }
         catch
         {

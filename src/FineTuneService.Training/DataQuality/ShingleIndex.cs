@@ -11,14 +11,13 @@ internal sealed class ShingleIndex(string path, MinHash hash) : IDisposable
     private readonly ColumnWriter<uint> _writer = new(path);
     private readonly List<int> _rows = [];
     private readonly List<long> _ends = [];
-    private readonly Dictionary<int, int> _places = [];
     private readonly List<uint>[] _bands = [.. Enumerable.Range(0, hash.Bands).Select(_ => new List<uint>())];
     private Column<uint>? _sets;
 
+    /// <param name="row">Greater than all before.</param>
     /// <param name="bands">The set's signature, see <see cref="MinHash.Sign"/>.</param>
     public void Add(int row, ReadOnlySpan<uint> set, ReadOnlySpan<uint> bands)
     {
-        _places.Add(row, _rows.Count);
         _rows.Add(row);
         _writer.Add(set);
         _ends.Add(_writer.Count);
@@ -26,10 +25,10 @@ internal sealed class ShingleIndex(string path, MinHash hash) : IDisposable
             _bands[band].Add(bands[band]);
     }
 
-    public bool Has(int row) => _places.ContainsKey(row);
+    public bool Has(int row) => _rows.BinarySearch(row) >= 0;
 
     /// <summary>Of two rows that are here; see <see cref="Shingles.Jaccard"/>.</summary>
-    public double Similarity(int one, int other) => Shingles.Jaccard(Set(_places[one]), Set(_places[other]));
+    public double Similarity(int one, int other) => Shingles.Jaccard(Set(_rows.BinarySearch(one)), Set(_rows.BinarySearch(other)));
 
     /// <summary>Pairs of rows that share a band and are not yet known to belong together; a pair may come again.</summary>
     public IEnumerable<(int One, int Other)> Candidates()

@@ -4,7 +4,7 @@ namespace FineTuneService.Training.DataQuality;
 internal sealed class TextSample(long seed)
 {
     /// <summary>Two bytes each.</summary>
-    private const long MostCharacters = 32_000_000;
+    private const long MostCharacters = 24_000_000;
 
     private readonly Dictionary<int, string> _texts = [];
     private ulong _limit = ulong.MaxValue;
