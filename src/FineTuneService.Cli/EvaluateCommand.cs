@@ -14,7 +14,7 @@ internal static class EvaluateCommand
     public static Command Create()
     {
         var model = Verb.Folder("model", "Folder of a fine-tuned model or a PEFT adapter, such as a checkpoint.");
-        var data = new Argument<FileInfo>("data") { Description = "Rows as for training: csv, tsv or jsonl." };
+        var data = new Argument<FileInfo>("data") { Description = "Rows as for training: csv, tsv, jsonl or parquet." };
         var task = new Option<string?>("--task") { Description = "Name of the task, or its JSON as in job.json. Default: that of the run, else what the model's head is for." };
         var text = new Option<string?>("--text-column") { Description = "Column with the text. Default: that of the run, else the usual names." };
         var label = new Option<string?>("--label-column") { Description = "Column with the label. Default: likewise." };

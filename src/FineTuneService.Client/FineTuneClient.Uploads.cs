@@ -7,7 +7,7 @@ public partial class FineTuneClient
 {
     private const int PartBytes = 8 << 20, PartTries = 5;
 
-    /// <summary>Uploads a csv, tsv or jsonl file of any size, in parts: one that is lost on its way is sent again.</summary>
+    /// <summary>Uploads a csv, tsv, jsonl or parquet file of any size, in parts: one that is lost on its way is sent again.</summary>
     /// <param name="path">The file.</param>
     /// <param name="name">What the dataset is called; the file's name unless given. It ends as the file's does.</param>
     /// <param name="progress">Told the bytes that have arrived so far.</param>

@@ -8,7 +8,7 @@ public sealed class Dataset
     public required string Name { get; init; }
     public required string FileName { get; init; }
 
-    /// <summary><c>csv</c>, <c>tsv</c> or <c>jsonl</c>.</summary>
+    /// <summary><c>csv</c>, <c>tsv</c>, <c>jsonl</c> or <c>parquet</c>.</summary>
     public required string Format { get; init; }
     public required string Sha256 { get; init; }
     public required long Bytes { get; init; }

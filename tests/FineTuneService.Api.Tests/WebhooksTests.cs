@@ -75,7 +75,7 @@ public sealed class WebhooksTests(Api api) : IAsyncLifetime
         await api.Services.GetRequiredService<JobRequests>().Cancel(job, Api.Cancel);
 
         Assert.Equal("job.paused", (await Delivered(wanted)).Type);
-        Assert.Empty(await Deliveries(disabled));
+        Assert.DoesNotContain(await Deliveries(disabled), delivery => (string?)delivery["job"] == job); // Of others it may have heard before it was disabled.
 
         await Patch(wanted, """{"events": ["job.cancelled", "job.cancelled"]}""");
         Assert.Equal("""["job.cancelled"]""", (await api.Get($"/webhooks/{wanted["id"]}"))["events"]!.ToJsonString());

@@ -13,7 +13,7 @@ namespace FineTuneService.Api.Datasets;
 /// <summary>The body of <c>POST /datasets/uploads</c>.</summary>
 public sealed record NewDatasetUpload
 {
-    /// <summary>The dataset's name, such as <c>sst2/train.tsv</c>; it ends in .csv, .tsv or .jsonl.</summary>
+    /// <summary>The dataset's name, such as <c>sst2/train.tsv</c>; it ends in .csv, .tsv, .jsonl or .parquet.</summary>
     [Length(1, 128)]
     public required string Name { get; init; }
 
@@ -34,7 +34,7 @@ public static class BeginDatasetUpload
     {
         var asked = await JsonContract.ReadAsync<NewDatasetUpload>(request.Body, Catalog.Json, cancel);
         if (asked.Name.Any(char.IsControl) || Path.GetFileName(asked.Name).Length == 0)
-            throw new FaultException("/name", asked.Name, "This is no name of a file.", "Give one without control characters, which ends in .csv, .tsv or .jsonl.");
+            throw new FaultException("/name", asked.Name, "This is no name of a file.", "Give one without control characters, which ends in .csv, .tsv, .jsonl or .parquet.");
         await db.CheckUpload(asked.Name, "/name", asked.Bytes, settings.Value.MaxBytes, cancel);
         var now = clock.GetMicrosecondsNow();
         var upload = new Upload

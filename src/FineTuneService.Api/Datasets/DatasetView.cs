@@ -9,7 +9,7 @@ namespace FineTuneService.Api.Datasets;
 
 /// <summary>A dataset as clients see it.</summary>
 /// <param name="FileName">As it was uploaded.</param>
-/// <param name="Format"><c>csv</c>, <c>tsv</c> or <c>jsonl</c>.</param>
+/// <param name="Format"><c>csv</c>, <c>tsv</c>, <c>jsonl</c> or <c>parquet</c>.</param>
 /// <param name="Profile">What is in it.</param>
 /// <param name="Origin">What it was made of; absent for one that was uploaded.</param>
 public sealed record DatasetView(string Id, string Name, string FileName, string Format, string Sha256, long Bytes, long Rows, DatasetProfile Profile, DatasetOrigin? Origin, DateTimeOffset CreatedAt)

@@ -13,7 +13,7 @@ public static class DatasetsApi
     }
 
     private static readonly OpenApi.FileUpload Form = new(
-        "Rows; the name ends in .csv, .tsv or .jsonl. samples/sst2 has such files.",
+        "Rows; the name ends in .csv, .tsv, .jsonl or .parquet. samples/sst2 has such files.",
         "A name for people; jobs may call it by its name as well. Default: the file's name.",
         "sst2/train.tsv");
 

@@ -11,7 +11,7 @@ namespace FineTuneService.Api.Datasets;
 
 public static class UploadDataset
 {
-    /// <summary>Uploads a file of rows: csv, tsv or jsonl, by the file's name; UTF-8, with a header row in csv and tsv.</summary>
+    /// <summary>Uploads a file of rows: csv, tsv, jsonl or parquet, by the file's name; UTF-8, with a header row in csv and tsv.</summary>
     /// <remarks>It is published whole or not at all. Columns, first rows and label counts are in the answer.</remarks>
     public static async Task<Created<DatasetView>> Handle(
         HttpRequest request, FineTuneDb db, StorageSettings storage, DatasetFiles datasets, IOptions<DatasetSettings> settings, TimeProvider clock, CancellationToken cancel)

@@ -68,7 +68,7 @@ internal static class SubmitCommand
     private static async Task<string> Upload(FineTuneClient client, FileInfo file, CancellationToken cancel)
     {
         if (!file.Exists)
-            throw new FaultException("--dataset", file.ToString(), "There is no such file.", "Give the path of a csv, tsv or jsonl file.");
+            throw new FaultException("--dataset", file.ToString(), "There is no such file.", "Give the path of a csv, tsv, jsonl or parquet file.");
         await using (var content = file.OpenRead())
         {
             var sha256 = Convert.ToHexStringLower(await SHA256.HashDataAsync(content, cancel));

@@ -7,7 +7,7 @@ namespace FineTuneService.Training.Data;
 /// <summary>What one pass over a file tells: enough to check a job specification against it, and to show a person what it holds.</summary>
 public sealed record DatasetProfile
 {
-    /// <summary><c>csv</c>, <c>tsv</c> or <c>jsonl</c>.</summary>
+    /// <summary><c>csv</c>, <c>tsv</c>, <c>jsonl</c> or <c>parquet</c>.</summary>
     public required string Format { get; init; }
     public required long Rows { get; init; }
     public required IReadOnlyList<ColumnProfile> Columns { get; init; }

@@ -1,7 +1,7 @@
+using System.Collections;
 using System.Text.Json;
 using FineTuneService.Contracts;
 using Parquet;
-using Parquet.Schema;
 using Parquet.Serialization;
 
 namespace FineTuneService.Training.Data;
@@ -43,16 +43,13 @@ internal static class ParquetRows
         private readonly string _path;
         private readonly FileStream _file;
         private readonly ParquetReader _reader;
-        private readonly HashSet<string> _lists; // of plain values, each of which the library hands over in a list of its own
         private readonly Dictionary<string, string[]> _classes;
 
         public Opened(string path, FileStream file)
         {
             (_path, _file) = (path, file);
             _reader = Sound(() => ParquetReader.CreateAsync(file, leaveStreamOpen: true));
-            var fields = Sound(() => Task.FromResult(_reader.Schema)).Fields; // Decoded only now.
-            Columns = [.. fields.Select(field => field.Name)];
-            _lists = [.. fields.OfType<ListField>().Where(list => list.Item is DataField).Select(list => list.Name)];
+            Columns = [.. Sound(() => Task.FromResult(_reader.Schema)).Fields.Select(field => field.Name)]; // Decoded only now.
             if (Columns.Count > DataFile.MaxColumns)
                 throw new FaultException(DataFile.At(path, 1), null, $"There are more than {DataFile.MaxColumns} columns.", "Keep the columns that matter.");
             _classes = ClassNames(_reader.CustomMetadata.GetValueOrDefault("huggingface"));
@@ -74,14 +71,23 @@ internal static class ParquetRows
         {
             null => null,
             string text => text,
+            ReadOnlyMemory<char> text => text.ToString(),
             bool truth => truth,
             sbyte or short or int or long or byte or ushort or uint => Named(column, Convert.ToInt64(value, System.Globalization.CultureInfo.InvariantCulture)),
             float or double or decimal or ulong => Convert.ToDouble(value, System.Globalization.CultureInfo.InvariantCulture),
             IFormattable other => other.ToString(null, System.Globalization.CultureInfo.InvariantCulture),
             byte[] bytes => System.Text.Encoding.UTF8.GetString(bytes),
-            System.Collections.IList list when _lists.Contains(column) => JsonSerializer.SerializeToElement(
-                list.Cast<object?>().SelectMany(item => item is System.Collections.IList inner ? inner.Cast<object?>() : [item]).Select(item => Cell(column, item)), SnakeCaseJson.Options),
-            _ => JsonSerializer.SerializeToElement(value, SnakeCaseJson.Options),
+            ReadOnlyMemory<byte> bytes => System.Text.Encoding.UTF8.GetString(bytes.Span),
+            IDictionary or IList => JsonSerializer.SerializeToElement(Nested(column, value), SnakeCaseJson.Options),
+            _ => value.ToString(),
+        };
+
+        private object? Nested(string column, object? value) => value switch
+        {
+            byte[] => Cell(column, value),
+            IDictionary map => map.Keys.Cast<object>().ToDictionary(key => key.ToString()!, key => Nested(column, map[key])),
+            IList list => list.Cast<object?>().Select(item => Nested(column, item)).ToList(),
+            _ => Cell(column, value),
         };
 
         public void Dispose() => _reader.DisposeAsync().AsTask().GetAwaiter().GetResult();

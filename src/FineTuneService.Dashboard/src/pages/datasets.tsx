@@ -60,8 +60,8 @@ function Upload() {
         onDragLeave={() => setOver(false)}
         onDrop={event => (event.preventDefault(), setOver(false), send(event.dataTransfer?.files[0]))}
       >
-        <input type="file" accept=".csv,.tsv,.jsonl,.ndjson,.json,.txt,.gz" disabled={share !== undefined} onChange={event => send(event.currentTarget.files?.[0])} />
-        <span>Drop a file of examples here, or choose one: csv, tsv or jsonl</span>
+        <input type="file" accept=".csv,.tsv,.jsonl,.parquet" disabled={share !== undefined} onChange={event => send(event.currentTarget.files?.[0])} />
+        <span>Drop a file of examples here, or choose one: csv, tsv, jsonl or parquet</span>
         {share !== undefined && <progress max={1} value={share} aria-label="uploaded" />}
         {share === 1 && <span class="hint">Reading the rows…</span>}
       </label>
