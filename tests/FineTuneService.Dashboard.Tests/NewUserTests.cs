@@ -9,6 +9,8 @@ namespace FineTuneService.Dashboard.Tests;
 /// <summary>The way of somebody who has a file and has never written a training loop.</summary>
 public sealed partial class NewUserTests(Service service, Browser browser) : IClassFixture<Service>, IClassFixture<Browser>
 {
+    private const float Long = 240_000; // Milliseconds: what looks at data steps back before everything else on the machine.
+
     [GeneratedRegex(@"training ([\d.]+) at step 1, ([\d.]+) at step (\d+)")]
     private static partial Regex LossIs { get; }
 
@@ -93,7 +95,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
     {
         await page.GetByRole(AriaRole.Button, new() { Name = "Look for faults" }).ClickAsync();
         var repeated = page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "exact duplicate" });
-        await Expect(repeated).ToContainTextAsync("29", new() { Timeout = 60_000 });
+        await Expect(repeated).ToContainTextAsync("29", new() { Timeout = Long });
         await repeated.Locator("summary").ClickAsync();
         await Expect(repeated.GetByRole(AriaRole.Table)).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "personal data" })).ToBeVisibleAsync();
@@ -101,7 +103,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
 
         await page.GetByRole(AriaRole.Button, new() { Name = "Make a cleaned dataset" }).ClickAsync();
         var cleaned = page.GetByRole(AriaRole.Region, new() { Name = "Cleaned" });
-        await Expect(cleaned).ToContainTextAsync("29 exact duplicate", new() { Timeout = 60_000 });
+        await Expect(cleaned).ToContainTextAsync("29 exact duplicate", new() { Timeout = Long });
         await Browser.Picture(page, "2-cleaned");
     }
 

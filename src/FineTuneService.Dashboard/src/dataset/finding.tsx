@@ -21,7 +21,7 @@ export function Finding({ finding, wanted, want }: { finding: DataFinding; wante
       {finding.rows.length > 0 && (
         <details>
           <summary>{finding.rows.length < finding.count ? `${finding.rows.length} of the rows` : 'The rows'}</summary>
-          <div class="scroll">
+          <div class="scroll" tabIndex={0} role="region" aria-label={`Rows: ${words(finding.code)}`}>
             <table class="rows">
               <thead><tr><th>Line</th><th>Text</th><th>Label</th><th>Why</th></tr></thead>
               <tbody>{finding.rows.map(row => <Row key={`${row.split}${row.line}`} row={row} />)}</tbody>
