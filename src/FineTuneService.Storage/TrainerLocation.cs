@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.Diagnostics;
 using FineTuneService.Contracts;
 using Microsoft.Extensions.Configuration;
 
@@ -24,6 +26,19 @@ public sealed record TrainerLocation(string Path)
     {
         foreach (var name in environment.Keys.Where(name => !IsHarmless(name)).ToList())
             environment.Remove(name);
+    }
+
+    /// <summary>A child takes whatever a machine has; the service on the same one is to answer nevertheless.</summary>
+    public static void StepBack(Process child)
+    {
+        try
+        {
+            child.PriorityClass = ProcessPriorityClass.BelowNormal;
+        }
+        catch (Exception error) when (error is InvalidOperationException or Win32Exception)
+        {
+            // It has ended already; its exit code tells why.
+        }
     }
 
     private static bool IsHarmless(string name) =>

@@ -18,9 +18,9 @@ internal sealed class TrainerProcess : IDisposable
     private static readonly string[] AbortWords = ["std::bad_alloc", "Out of memory", "can't allocate memory", "CUDA out of memory"];
 
     private readonly Process _process;
-    private readonly Queue<string> _errors = new();
+    private readonly LastLines _errors = new(KeptErrorLines);
     private readonly long _oomKillsBefore = OomKills();
-    private bool _saidWhy;
+    private volatile bool _saidWhy;
 
     /// <param name="memoryLimit">As <c>--memory-limit</c> has it; null: none.</param>
     public TrainerProcess(TrainerLocation trainer, RunFolder folder, int attempt, string? memoryLimit, string datasetCache, long datasetCacheBytes)
@@ -38,35 +38,15 @@ internal sealed class TrainerProcess : IDisposable
         if (Activity.Current?.Id is { } trace)
             start.Environment["TRACEPARENT"] = trace; // As OpenTelemetry names it, for whatever in there may want to tell.
         _process = Process.Start(start)!;
-        StepBack();
+        TrainerLocation.StepBack(_process);
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
         _process.BeginErrorReadLine();
-    }
-
-    /// <summary>A trainer takes whatever a machine has; the service on the same one is to answer nevertheless.</summary>
-    private void StepBack()
-    {
-        try
-        {
-            _process.PriorityClass = ProcessPriorityClass.BelowNormal;
-        }
-        catch (Exception error) when (error is InvalidOperationException or Win32Exception)
-        {
-            // It has ended already; its exit code tells why.
-        }
     }
 
     public int ExitCode => _process.ExitCode;
 
     /// <summary>The last lines of standard error: for operators, not for users.</summary>
-    public string Errors
-    {
-        get
-        {
-            lock (_errors)
-                return string.Join('\n', _errors);
-        }
-    }
+    public string Errors => _errors.ToString();
 
     /// <summary>
     /// Why it counts as dead for want of memory; null: it does not. Either the kernel has killed a process to free memory meanwhile (<c>oom_kill</c> of proc(5)'s vmstat) and this one was killed,
@@ -138,14 +118,7 @@ internal sealed class TrainerProcess : IDisposable
 
     private void Keep(string? line)
     {
-        if (line is null)
-            return;
-        lock (_errors)
-        {
-            _saidWhy |= AbortWords.Any(word => line.Contains(word, StringComparison.Ordinal)); // A long trace follows the words.
-            _errors.Enqueue(line);
-            if (_errors.Count > KeptErrorLines)
-                _errors.Dequeue();
-        }
+        _saidWhy |= line is not null && AbortWords.Any(word => line.Contains(word, StringComparison.Ordinal)); // A long trace follows the words.
+        _errors.Add(line);
     }
 }

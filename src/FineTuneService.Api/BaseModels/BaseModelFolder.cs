@@ -1,6 +1,7 @@
 using FineTuneService.Contracts;
 using FineTuneService.Hub;
 using FineTuneService.Storage;
+using FineTuneService.Storage.Artifacts;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
@@ -59,6 +60,10 @@ public sealed class BaseModelFolder(string name, string path)
 
     /// <summary>Whole models, as <c>name</c> or <c>organisation/name</c>.</summary>
     public static IEnumerable<BaseModelFolder> All(StorageSettings storage) => Folders(storage, "config.json").Where(folder => !AdapterFolder.Is(folder.Path));
+
+    /// <summary>One of them, or what the bucket has by this name; null: neither.</summary>
+    public static async Task<BaseModelFolder?> Find(StorageSettings storage, BaseModelFiles models, string name, CancellationToken cancel) =>
+        All(storage).FirstOrDefault(folder => folder.Name == name) ?? (HubModel.IsId(name) && await models.FindStored(name, cancel) is { } posted ? new(name, posted) : null);
 
     /// <summary>The adapters that lie beside them.</summary>
     public static IEnumerable<BaseModelFolder> Adapters(StorageSettings storage) => Folders(storage, AdapterFolder.ConfigFile);

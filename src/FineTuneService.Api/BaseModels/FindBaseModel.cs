@@ -31,8 +31,7 @@ public sealed class FindBaseModel(StorageSettings storage, CheckpointFiles files
         try
         {
             var name = spec.BaseModel;
-            var found = BaseModelFolder.All(storage).FirstOrDefault(folder => folder.Name == name) is { } local ? InFolder(spec, local)
-                : HubModel.IsId(name) && await models.FindStored(name, cancel) is { } posted ? InFolder(spec, new(name, posted))
+            var found = await BaseModelFolder.Find(storage, models, name, cancel) is { } here ? InFolder(spec, here)
                 : name.StartsWith(CheckpointName.Scheme, StringComparison.Ordinal) ? await AmongCheckpoints(spec, cancel)
                 : HubModel.IsId(name) ? await OnHub(spec, cancel)
                 : throw new FaultException("/base_model", name, "There is no such base model.", $"{Choice} or give an id of the hub: organisation/name.");

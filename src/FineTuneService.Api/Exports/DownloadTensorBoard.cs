@@ -25,7 +25,7 @@ public static class DownloadTensorBoard
         await events.Begin(job.CreatedAt);
         var spec = JsonNode.Parse(job.Spec)!;
         await events.Text(job.CreatedAt, "specification", $"```json\n{spec.ToJsonString(SnakeCaseJson.Indented)}\n```");
-        await events.Hyperparameters(job.StartedAt ?? job.CreatedAt, Leaves("", spec));
+        await events.Hyperparameters(job.StartedAt ?? job.CreatedAt, JsonLeaves.Of(spec).Select(leaf => (leaf.Name, ValueOf(leaf.Value))));
         await foreach (var line in lines)
             await events.Scalars(line.Time, line.Step, line.Metrics.Select(metric => (Tag(metric.Name), metric.Value)));
         if (job.FinishedAt is { } finished)
@@ -37,11 +37,12 @@ public static class DownloadTensorBoard
     private static string Tag(string name) =>
         name.StartsWith("eval_", StringComparison.Ordinal) ? $"eval/{name[5..]}" : name.StartsWith("test_", StringComparison.Ordinal) ? $"test/{name[5..]}" : $"train/{name}";
 
-    private static IEnumerable<(string Name, object Value)> Leaves(string path, JsonNode? node) => node switch
+    private static object ValueOf(JsonNode leaf) => leaf.GetValueKind() switch
     {
-        JsonObject members => members.SelectMany(member => Leaves(path.Length == 0 ? member.Key : $"{path}.{member.Key}", member.Value)),
-        JsonArray items => [(path, items.ToJsonString())],
-        JsonValue value => [(path, value.GetValueKind() switch { JsonValueKind.Number => value.GetValue<double>(), JsonValueKind.True => true, JsonValueKind.False => false, _ => (object)value.ToString() })],
-        _ => [],
+        JsonValueKind.Number => leaf.GetValue<double>(),
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        JsonValueKind.Array => leaf.ToJsonString(),
+        _ => leaf.ToString(),
     };
 }

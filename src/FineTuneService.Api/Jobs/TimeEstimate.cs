@@ -20,7 +20,8 @@ public sealed record TimeEstimate(double Seconds, int Steps, string Job, bool Sa
     /// <param name="rows">Of its training dataset.</param>
     public static async Task<TimeEstimate?> Of(FineTuneDb db, JobSpec spec, long rows, CancellationToken cancel)
     {
-        var plan = new StepPlan(spec.Training, (int)Math.Min(rows, int.MaxValue));
+        var held = spec.Dataset.Validation is null ? spec.Dataset.ValidationSplit : 0;
+        var plan = new StepPlan(spec.Training, (int)Math.Min(rows * (1 - held), int.MaxValue));
         var json = JsonSerializer.SerializeToNode(spec, Catalog.Json)!;
         string? TypeOf(string part) => (string?)json[part]?["type"];
         var earlier = await db.Database.SqlQuery<Earlier>($"""

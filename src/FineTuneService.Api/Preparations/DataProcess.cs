@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Diagnostics;
 using System.Text.Json;
 using FineTuneService.Contracts;
@@ -12,7 +11,7 @@ public sealed class DataProcess : IDisposable
     private const int KeptErrorLines = 20;
 
     private readonly Process _process;
-    private readonly Queue<string> _errors = new();
+    private readonly LastLines _errors = new(KeptErrorLines);
     private volatile DataProgress? _progress;
 
     public DataProcess(TrainerLocation trainer, IEnumerable<string> arguments, string folder)
@@ -20,9 +19,9 @@ public sealed class DataProcess : IDisposable
         var start = new ProcessStartInfo(trainer.Path, [.. arguments, "--progress", "--supervised"]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder };
         TrainerLocation.Restrict(start.Environment);
         _process = Process.Start(start)!;
-        StepBack();
-        _process.OutputDataReceived += (_, line) => _progress = line.Data is { Length: > 0 } json ? JsonSerializer.Deserialize<DataProgress>(json, SnakeCaseJson.Options) : _progress;
-        _process.ErrorDataReceived += (_, line) => Keep(line.Data);
+        TrainerLocation.StepBack(_process);
+        _process.OutputDataReceived += (_, line) => Hear(line.Data);
+        _process.ErrorDataReceived += (_, line) => _errors.Add(line.Data);
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
     }
@@ -33,45 +32,28 @@ public sealed class DataProcess : IDisposable
     public int ExitCode => _process.ExitCode;
 
     /// <summary>The last lines of standard error: for operators, not for users.</summary>
-    public string Errors
-    {
-        get
-        {
-            lock (_errors)
-                return string.Join('\n', _errors);
-        }
-    }
+    public string Errors => _errors.ToString();
 
     public Task Exited(CancellationToken cancel) => _process.WaitForExitAsync(cancel);
 
+    /// <summary>Returns when it is gone, and with it whatever it would still write.</summary>
     public void Dispose()
     {
         if (!_process.HasExited)
             _process.Kill(entireProcessTree: true);
+        _process.WaitForExit();
         _process.Dispose();
     }
 
-    /// <summary>It computes on all cores; the service is to answer nevertheless.</summary>
-    private void StepBack()
+    private void Hear(string? line)
     {
         try
         {
-            _process.PriorityClass = ProcessPriorityClass.BelowNormal;
+            _progress = line is { Length: > 0 } ? JsonSerializer.Deserialize<DataProgress>(line, SnakeCaseJson.Options) : _progress;
         }
-        catch (Exception error) when (error is InvalidOperationException or Win32Exception)
+        catch (JsonException)
         {
-            // It has ended already; its exit code tells why.
-        }
-    }
-
-    private void Keep(string? line)
-    {
-        lock (_errors)
-        {
-            if (line is not null)
-                _errors.Enqueue(line);
-            if (_errors.Count > KeptErrorLines)
-                _errors.Dequeue();
+            _errors.Add(line); // A library's own words.
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text.Json;
 using FineTuneService.Api.Datasets;
 using FineTuneService.Api.Paging;
@@ -37,15 +38,16 @@ public sealed class Prepare(
             await claims.Fail(ours, $"It was begun {MostAttempts} times, and never came to an end.", [], cancel);
             return;
         }
-        var scratch = Directory.CreateDirectory(Path.Combine(storage.PreparationsDirectory, $"{ours.Id}-{ours.Attempt}")).FullName;
+        var scratch = Path.Combine(storage.PreparationsDirectory, $"{ours.Id}-{ours.Attempt}");
         try
         {
-            var output = Path.Combine(scratch, "output");
-            using var process = new DataProcess(trainer, await Arguments(ours, scratch, output, cancel), scratch);
+            Directory.CreateDirectory(scratch);
+            var (output, files) = (Path.Combine(scratch, "output"), await Files(ours, cancel));
+            using var process = new DataProcess(trainer, await Arguments(ours, files, scratch, output, cancel), scratch);
             if (!await Watch(ours, process, cancel))
                 log.LogInformation("Preparation {Preparation}: attempt {Attempt} is no longer wanted", ours.Id, ours.Attempt);
             else if (process is { ExitCode: TrainerExit.Faulted, Progress.Faults: { Count: > 0 } faults })
-                await claims.Fail(ours, faults[0].Message, Named(faults, await Files(ours, cancel)), CancellationToken.None);
+                await claims.Fail(ours, faults[0].Message, Named(faults, files), CancellationToken.None);
             else if (process.ExitCode != TrainerExit.Succeeded)
             {
                 log.LogError("Preparation {Preparation}: exit code {ExitCode}. {Errors}", ours.Id, process.ExitCode, process.Errors);
@@ -54,20 +56,39 @@ public sealed class Prepare(
             else if (ours.Kind == PreparationKind.Report)
                 await claims.Succeed(ours, await File.ReadAllTextAsync(output, cancel), [], CancellationToken.None);
             else
-                await Publish(ours, new CleanedFolder(output), cancel);
+                await Publish(ours, files, new CleanedFolder(output), cancel);
         }
         catch (FaultException error)
         {
             await claims.Fail(ours, error.Faults[0].Message, error.Faults, CancellationToken.None);
         }
-        catch (Exception error) when (error is ProblemException or QuotaException or ArtifactDamagedException or ArtifactsAwayException or IOException)
+        catch (Exception error) when (error is ProblemException or QuotaException or ArtifactDamagedException or ArtifactsAwayException)
         {
             log.LogWarning("Preparation {Preparation} fails: {Error}", ours.Id, error.GetBaseException().Message);
-            await claims.Fail(ours, FullDisk.Is(error) ? "There is no room on the disk of this host." : error.Message, [], CancellationToken.None);
+            await claims.Fail(ours, error.Message, [], CancellationToken.None);
+        }
+        catch (Exception error) when (!cancel.IsCancellationRequested && error is not DbException && error.InnerException is not DbException) // One dataset is not to end the host.
+        {
+            log.LogError(error, "Preparation {Preparation} fails", ours.Id);
+            await claims.Fail(ours, FullDisk.Is(error) ? "There is no room on the disk of this host." : "It failed for a reason that is in the log of its host.", [], CancellationToken.None);
         }
         finally
         {
-            Directory.Delete(scratch, recursive: true);
+            Delete(scratch);
+        }
+    }
+
+    /// <summary>What stays is swept another day.</summary>
+    private void Delete(string scratch)
+    {
+        try
+        {
+            if (Directory.Exists(scratch))
+                Directory.Delete(scratch, recursive: true);
+        }
+        catch (IOException error)
+        {
+            log.LogWarning("{Folder} cannot be deleted: {Error}", scratch, error.Message);
         }
     }
 
@@ -85,9 +106,8 @@ public sealed class Prepare(
         return true;
     }
 
-    private async Task<IReadOnlyList<string>> Arguments(Preparation ours, string scratch, string output, CancellationToken cancel)
+    private async Task<IReadOnlyList<string>> Arguments(Preparation ours, IReadOnlyList<(DataSplit Split, Dataset Dataset)> files, string scratch, string output, CancellationToken cancel)
     {
-        var files = await Files(ours, cancel);
         List<string> arguments = [ours.Kind == PreparationKind.Report ? "report" : "clean"];
         foreach (var (split, dataset) in files)
             arguments.AddRange(split == DataSplit.Train ? [await datasets.Find(dataset, cancel)] : [$"--{split.ToString().ToLowerInvariant()}", await datasets.Find(dataset, cancel)]);
@@ -114,12 +134,11 @@ public sealed class Prepare(
     }
 
     /// <summary>Makes datasets of the folder's files: all of them, or none.</summary>
-    private async Task Publish(Preparation ours, CleanedFolder folder, CancellationToken cancel)
+    private async Task Publish(Preparation ours, IReadOnlyList<(DataSplit Split, Dataset Dataset)> sources, CleanedFolder folder, CancellationToken cancel)
     {
         var result = JsonSerializer.Deserialize<CleaningResult>(await File.ReadAllTextAsync(folder.Result, cancel), SnakeCaseJson.Options)!;
         await CheckRoom(ours, result, cancel);
         var asked = Asked<CleaningRequest>(ours);
-        var sources = await Files(ours, cancel);
         var made = new Dictionary<DataSplit, Dataset>();
         var kept = false;
         try

@@ -15,12 +15,10 @@ public sealed class TokenizerFolder(StorageSettings storage, BaseModelFiles mode
     /// <exception cref="ProblemException">503 when the hub cannot be asked.</exception>
     public async Task<string> Find(string name, string? revision, CancellationToken cancel)
     {
-        if (BaseModelFolder.All(storage).FirstOrDefault(folder => folder.Name == name) is { } local)
-            return local.Path;
+        if (await BaseModelFolder.Find(storage, models, name, cancel) is { } here)
+            return here.Path;
         if (!HubModel.IsId(name))
             throw new FaultException("/base_model", name, "There is no such base model.", "Choose one of GET /base-models, or give an id of the hub: organisation/name.");
-        if (await models.FindStored(name, cancel) is { } posted)
-            return posted;
         try
         {
             return (await hub.Fetch(HubModel.Parse(name, revision), new(), cancel, withWeights: false)).Path;

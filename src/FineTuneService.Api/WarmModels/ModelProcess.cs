@@ -18,7 +18,7 @@ public sealed class ModelProcess : IAsyncDisposable
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
 
     private readonly Process _process;
-    private readonly Queue<string> _lastWords = new();
+    private readonly LastLines _lastWords = new(LastWords);
     private readonly string _checkpoint;
     private readonly TimeProvider _clock;
     private Task<string?>? _line;
@@ -26,7 +26,7 @@ public sealed class ModelProcess : IAsyncDisposable
     private ModelProcess(Process process, string checkpoint, TimeProvider clock)
     {
         (_process, _checkpoint, _clock) = (process, checkpoint, clock);
-        process.ErrorDataReceived += (_, line) => Remember(line.Data);
+        process.ErrorDataReceived += (_, line) => _lastWords.Add(line.Data);
         process.BeginErrorReadLine();
     }
 
@@ -122,20 +122,5 @@ public sealed class ModelProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private void Remember(string? line)
-    {
-        lock (_lastWords)
-        {
-            if (line is not null)
-                _lastWords.Enqueue(line);
-            if (_lastWords.Count > LastWords)
-                _lastWords.Dequeue();
-        }
-    }
-
-    private ProcessLostException Lost(string how)
-    {
-        lock (_lastWords)
-            return new($"The process {how}. {string.Join(Environment.NewLine, _lastWords)}");
-    }
+    private ProcessLostException Lost(string how) => new($"The process {how}. {_lastWords}");
 }

@@ -43,7 +43,7 @@ internal sealed partial class ReportToMlflow(IHttpClientFactory http, MlflowSett
             }
             _wasAway = false;
         }
-        catch (Exception error) when (error is HttpRequestException || RunJob.IsDatabaseAway(error) || (error is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception error) when (!cancel.IsCancellationRequested) // Whatever stands at that address may answer anything, and runs are not to end for it.
         {
             if (!_wasAway)
                 log.LogWarning("MLflow cannot be told at present, and will be: {Error}", error.GetBaseException().Message);
@@ -103,7 +103,7 @@ internal sealed partial class ReportToMlflow(IHttpClientFactory http, MlflowSett
 
     private static async Task TellParameters(MlflowClient client, MlflowRun run, Job job, CancellationToken cancel)
     {
-        foreach (var some in Parameters("", JsonNode.Parse(job.Spec)).DistinctBy(parameter => parameter.Key).Chunk(BatchParameters))
+        foreach (var some in JsonLeaves.Of(JsonNode.Parse(job.Spec)).SelectMany(leaf => Parameter(leaf.Name, leaf.Value)).DistinctBy(parameter => parameter.Key).Chunk(BatchParameters))
             await client.LogBatch(run.Info.RunId, [], some, [], cancel);
         await client.LogBatch(run.Info.RunId, [], [], [new(SeqTag, "0")], cancel);
     }
@@ -122,13 +122,9 @@ internal sealed partial class ReportToMlflow(IHttpClientFactory http, MlflowSett
         }
     }
 
-    private static IEnumerable<MlflowPair> Parameters(string path, JsonNode? node) => node switch
-    {
-        JsonObject members => members.SelectMany(member => Parameters(path.Length == 0 ? member.Key : $"{path}.{member.Key}", member.Value)),
-        null => [],
-        _ when (node is JsonArray ? node.ToJsonString() : node.ToString()) is { Length: > 0 } text => [new(KeyOf(path), text.Length > LongestParameter ? text[..LongestParameter] : text)],
-        _ => [],
-    };
+    /// <summary>One without a value is refused there.</summary>
+    private static IEnumerable<MlflowPair> Parameter(string name, JsonNode value) =>
+        (value is JsonArray ? value.ToJsonString() : value.ToString()) is { Length: > 0 } text ? [new(KeyOf(name), text.Length > LongestParameter ? text[..LongestParameter] : text)] : [];
 
     /// <summary>MLflow's names (mlflow/utils/validation.py): of these characters alone, and nothing that a path would shorten.</summary>
     private static string KeyOf(string name)
