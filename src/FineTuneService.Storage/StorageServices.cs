@@ -72,6 +72,7 @@ public static class StorageServices
         services.AddSingleton<JobRequests>();
         services.AddSingleton<JobClaims>();
         services.AddSingleton<QueuePlaces>();
+        services.AddSingleton<QueueForecast>();
         services.AddSingleton<WaitingJobs>();
         services.AddSingleton<SweepProgress>();
         services.AddSingleton<SweepStates>();

@@ -51,7 +51,7 @@ public sealed class OutOfMemoryTests(OutOfMemoryTests.FreeRun free) : IClassFixt
     [Fact]
     public async Task An_evaluation_without_memory_is_repeated_with_fewer_rows_and_training_is_left_alone()
     {
-        var training = Large with { PerDeviceTrainBatchSize = 16, PerDeviceEvalBatchSize = 4096, MaxSteps = 4, EvalSteps = 2, SaveSteps = 4 };
+        var training = Large with { PerDeviceTrainBatchSize = 16, PerDeviceEvalBatchSize = 4096, MaxSteps = 2 };
         using var whole = Run(training, validationRows: 3000);
         using var run = Run(training, validationRows: 3000);
         Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", whole.Folder.Path)).ExitCode);

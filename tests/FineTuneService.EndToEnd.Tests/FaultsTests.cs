@@ -24,7 +24,7 @@ public sealed class FaultsTests : IAsyncDisposable
     public async Task Of_two_workers_that_believe_they_own_a_run_one_is_refused_and_its_trainer_dies()
     {
         await _house.Start(workers: 1);
-        var id = await _house.Post(Spec(await _house.Upload("train.tsv", 200), steps: 120));
+        var id = await _house.Post(Spec(await _house.Upload("train.tsv", 200), steps: 120, saveSteps: 30));
         await Until(async () => (int)(await _house.Get($"/jobs/{id}"))["progress"]!["step"]! >= 20);
         var (asleep, trainer) = (_house.Workers[0], Assert.Single(_house.Trainers()));
 
@@ -52,7 +52,7 @@ public sealed class FaultsTests : IAsyncDisposable
     private async Task DatabaseAway(TimeSpan away)
     {
         await _house.Start(workers: 1);
-        var id = await _house.Post(Spec(await _house.Upload("train.tsv", 200), steps: 400));
+        var id = await _house.Post(Spec(await _house.Upload("train.tsv", 200), steps: 400, saveSteps: 100));
         await Until(async () => (int)(await _house.Get($"/jobs/{id}"))["progress"]!["step"]! >= 20);
         var (before, trainer) = (Logged(id), Assert.Single(_house.Trainers()));
 

@@ -6,6 +6,7 @@ using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using FineTuneService.Storage.Postgres;
+using FineTuneService.Storage.Tests;
 using Npgsql;
 
 namespace FineTuneService.EndToEnd.Tests;
@@ -41,7 +42,9 @@ internal sealed class FaultyHouse(SmallDisk? disk = null) : IAsyncDisposable
 
     public async Task Start(int workers)
     {
-        _postgres = await EmbeddedPostgres.Start(Path.Combine(_home, "postgres"), Cancel);
+        var database = Path.Combine(_home, "postgres");
+        await ReadyCluster.CopyTo(database);
+        _postgres = await EmbeddedPostgres.Start(database, Cancel);
         StartApi();
         for (var worker = 0; worker < workers; worker++)
             Workers.Add(StartWorker());

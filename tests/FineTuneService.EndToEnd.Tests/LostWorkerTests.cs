@@ -9,6 +9,7 @@ public sealed class LostWorkerTests(Service service) : IClassFixture<Service>
     private static readonly TimeSpan Takeover = TimeSpan.FromSeconds(60);
 
     [Fact]
+    [Trait("Suite", "slow")]
     public async Task A_killed_workers_job_is_continued_by_another_without_a_gap()
     {
         var first = service.StartWorker();

@@ -4,6 +4,7 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using FineTuneService.Storage.Tests;
 
 namespace FineTuneService.EndToEnd.Tests;
 
@@ -36,6 +37,7 @@ public sealed class Service : IAsyncLifetime
         var url = $"http://127.0.0.1:{FreePort()}";
         Http.BaseAddress = new Uri(url);
         Http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        await ReadyCluster.CopyTo(Path.Combine(Data, "postgres"));
         Start("Api", url);
         await WaitUntilReady();
     }

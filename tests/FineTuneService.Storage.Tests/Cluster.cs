@@ -10,9 +10,14 @@ namespace FineTuneService.Storage.Tests;
 /// <summary>One real PostgreSQL for all tests of the assembly, made by the code that the service makes its own with.</summary>
 public sealed class Cluster : IAsyncLifetime
 {
+    private const string Template = "migrated";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("finetune-cluster-").FullName;
     private EmbeddedPostgres? _postgres;
+    private readonly Lazy<Task> _template;
     private int _databases;
+
+    public Cluster() => _template = new(MakeTemplate);
 
     public async ValueTask InitializeAsync() => _postgres = await EmbeddedPostgres.Start(Path.Combine(_folder, "postgres"));
 
@@ -25,17 +30,26 @@ public sealed class Cluster : IAsyncLifetime
     /// <summary>A migrated database of its own, and the service's parts on it.</summary>
     public async Task<ServiceProvider> CreateDatabase()
     {
-        var connection = new NpgsqlConnectionStringBuilder(_postgres!.ConnectionString);
-        var name = $"test_{Interlocked.Increment(ref _databases)}";
-        await using (var admin = new NpgsqlConnection(connection.ConnectionString))
-        {
-            await admin.OpenAsync();
-            await using var create = new NpgsqlCommand($"CREATE DATABASE {name}", admin);
-            await create.ExecuteNonQueryAsync();
-        }
-        connection.Database = name;
+        await _template.Value;
+        var connection = await Create($"test_{Interlocked.Increment(ref _databases)}", Template);
         connection.MaxPoolSize = 10;
-        await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => FineTuneDb.Migrate(connection.ConnectionString))); // As hosts do that start together.
         return new ServiceCollection().AddSingleton(TimeProvider.System).AddLogging().AddFineTuneDatabase(connection.ConnectionString).BuildServiceProvider();
+    }
+
+    private async Task MakeTemplate()
+    {
+        var connection = await Create(Template, "template1");
+        connection.Pooling = false; // A database that anybody is connected to is no template.
+        await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => FineTuneDb.Migrate(connection.ConnectionString))); // As hosts do that start together.
+    }
+
+    private async Task<NpgsqlConnectionStringBuilder> Create(string name, string template)
+    {
+        var connection = new NpgsqlConnectionStringBuilder(_postgres!.ConnectionString);
+        await using var admin = NpgsqlDataSource.Create(connection);
+        await using var create = admin.CreateCommand($"CREATE DATABASE {name} TEMPLATE {template}");
+        await create.ExecuteNonQueryAsync();
+        connection.Database = name;
+        return connection;
     }
 }

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Storage.Postgres;
+using FineTuneService.Storage.Tests;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
@@ -36,8 +37,9 @@ public sealed class House : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _postgres = await EmbeddedPostgres.Start(Path.Combine(_home, "postgres"));
-        await FineTuneDb.Migrate(_postgres.ConnectionString);
+        var database = Path.Combine(_home, "postgres");
+        await ReadyCluster.CopyTo(database);
+        _postgres = await EmbeddedPostgres.Start(database);
         OpenDatabase(_postgres.ConnectionString);
         await AddDataset("ds_train", "train.tsv", 400);
         await AddDataset("ds_dev", "dev.tsv", 64);

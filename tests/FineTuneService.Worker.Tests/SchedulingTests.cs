@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Worker.Tests;
@@ -38,14 +39,20 @@ public sealed class SchedulingTests : IAsyncLifetime
     public async Task A_job_that_runs_too_long_is_stopped_with_a_checkpoint()
     {
         _house.StartWorker();
-        var id = await _house.Enqueue(steps: 100_000, scheduling: new() { MaxRuntimeSeconds = 15 });
+        Job job;
+        var limit = 5;
+        do
+        {
+            var id = await _house.Enqueue(steps: 100_000, scheduling: new() { MaxRuntimeSeconds = limit });
+            job = await _house.WaitUntil(id, job => job.Status.IsTerminal());
+            Assert.Equal(JobStatus.Failed, job.Status);
+            Assert.Contains("longest running time", job.Reason);
+            limit *= 3; // Loading counts, and a busy machine may do nothing else in the time.
+        }
+        while (job.Step == 0);
 
-        var job = await _house.WaitUntil(id, job => job.Status.IsTerminal()); // Loading counts, and takes long where machines are busy.
-
-        Assert.Equal(JobStatus.Failed, job.Status);
-        Assert.Contains("longest running time", job.Reason);
         await using var db = await _house.Database();
-        Assert.Equal(job.Step, await db.Checkpoints.Where(row => row.JobId == id && row.DeletedAt == null).MaxAsync(row => row.Step, Cancel));
+        Assert.Equal(job.Step, await db.Checkpoints.Where(row => row.JobId == job.Id && row.DeletedAt == null).MaxAsync(row => row.Step, Cancel));
     }
 
     [Fact]

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.Extensions.Options;
 
 namespace FineTuneService.Api.Access;
@@ -21,6 +22,7 @@ public static class AccessServices
         services.AddHttpContextAccessor();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<IAuthorizationHandler, ScopeHandler>();
+        services.AddSingleton(provider => new PooledDbContextFactory<FineTuneDb>(provider.GetRequiredService<DbContextOptions<FineTuneDb>>()));
         services.AddScoped(ForProject);
         var authentication = services.AddAuthentication(Either)
             .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context => KeyAuthentication.KeyIn(context.Request) is null && HasOidc(context.RequestServices) ? Token : KeyAuthentication.Name)
@@ -50,8 +52,8 @@ public static class AccessServices
     private static FineTuneDb ForProject(IServiceProvider services)
     {
         var context = services.GetRequiredService<IHttpContextAccessor>().HttpContext ?? throw new InvalidOperationException("Outside a request, take a context from the factory.");
-        var db = services.GetRequiredService<IDbContextFactory<FineTuneDb>>().CreateDbContext();
-        db.Project = Caller.ProjectOf(context);
+        var db = services.GetRequiredService<PooledDbContextFactory<FineTuneDb>>().CreateDbContext();
+        db.Project = Caller.ProjectOf(context); // Whoever had it before.
         return db;
     }
 

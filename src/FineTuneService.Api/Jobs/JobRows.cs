@@ -16,9 +16,16 @@ internal static class JobRows
     private static readonly MemoryCache Known = new(new MemoryCacheOptions { SizeLimit = 4096 });
     private static readonly Expression<Func<Job, Job>> WithoutTexts = AllBut(nameof(Job.Spec), nameof(Job.Resolutions));
 
-    public static async Task<List<Job>> ReadAsync(this IQueryable<Job> jobs, FineTuneDb db, CancellationToken cancel)
+    private static readonly Func<FineTuneDb, string, CancellationToken, Task<Job?>> One =
+        EF.CompileAsyncQuery((FineTuneDb db, string id, CancellationToken cancel) => db.Jobs.Where(job => job.Id == id).Select(WithoutTexts).FirstOrDefault());
+
+    public static async Task<List<Job>> ReadAsync(this IQueryable<Job> jobs, FineTuneDb db, CancellationToken cancel) => await WithTexts(await jobs.Select(WithoutTexts).ToListAsync(cancel), db, cancel);
+
+    public static async Task<Job?> ReadJobAsync(this FineTuneDb db, string id, CancellationToken cancel) =>
+        await One(db, id, cancel) is { } row ? (await WithTexts([row], db, cancel)).FirstOrDefault() : null;
+
+    private static async Task<List<Job>> WithTexts(List<Job> rows, FineTuneDb db, CancellationToken cancel)
     {
-        var rows = await jobs.Select(WithoutTexts).ToListAsync(cancel);
         var texts = rows.Select(row => (row.Id, Texts: Known.Get<Texts>(row.Id), row.Version)).Where(known => known.Texts?.Version == known.Version).ToDictionary(known => known.Id, known => known.Texts!);
         var unknown = rows.Select(row => row.Id).Where(id => !texts.ContainsKey(id)).ToList();
         if (unknown.Count > 0)

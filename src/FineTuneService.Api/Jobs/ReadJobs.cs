@@ -32,11 +32,11 @@ public static class ReadJobs
 
     /// <summary>Tells how far a job is: status, reason, progress, best metric, attempt, times, and the resolved specification.</summary>
     /// <param name="id">The job's id.</param>
-    public static async Task<Ok<JobView>> Get(string id, HttpResponse response, FineTuneDb db, QueuePlaces places, TimeProvider clock, CancellationToken cancel)
+    public static async Task<Ok<JobView>> Get(string id, HttpResponse response, FineTuneDb db, QueueForecast queue, CancellationToken cancel)
     {
         var job = await db.FindJob(id, cancel);
         JobVersion.Tell(response, job);
-        return TypedResults.Ok(JobView.From(job) with { Queue = await QueueForecast.Of(db, places, job, clock.GetUtcNow(), cancel) is var (position, start) ? new(position, start) : null });
+        return TypedResults.Ok(JobView.From(job) with { Queue = await queue.Of(db, job, cancel) is var (position, start) ? new(position, start) : null });
     }
 
     private static JobStatus StatusNamed(string name) => Enum.TryParse<JobStatus>(name, ignoreCase: true, out var status) && !int.TryParse(name, out _)
@@ -45,5 +45,5 @@ public static class ReadJobs
 
     /// <exception cref="ProblemException">404.</exception>
     public static async Task<Job> FindJob(this FineTuneDb db, string id, CancellationToken cancel) =>
-        (await db.Jobs.Where(job => job.Id == id).ReadAsync(db, cancel)).FirstOrDefault() ?? throw ProblemException.NotFound("job", id);
+        await db.ReadJobAsync(id, cancel) ?? throw ProblemException.NotFound("job", id);
 }
