@@ -28,6 +28,7 @@ public sealed class PreparationTests : IAsyncLifetime
         var asked = await _service.Post($"/datasets/{id}/report", new { base_model = "tiny-bert-en", validation = await Upload("held.tsv", [Header, .. Sentences(0, 20)]) }, HttpStatusCode.Accepted);
         var report = (await Done(id, (string)asked["id"]!))["report"]!;
         Assert.Equal("tokens", (string)report["lengths"]!["unit"]!);
+        Assert.Equal(["messy.tsv", "held.tsv"], report["files"]!.AsArray().Select(file => (string)file!["name"]!));
         Assert.Equal(30, (int)report["findings"]!.AsArray().Single(finding => (string)finding!["code"]! == "leakage")!["count"]!); // Ten of the twenty are there twice.
         Assert.Equal(report.ToJsonString(), (await _service.Get($"/datasets/{id}/report")).ToJsonString());
 

@@ -47,7 +47,7 @@ public sealed class Prepare(
             if (!await Watch(ours, process, cancel))
                 log.LogInformation("Preparation {Preparation}: attempt {Attempt} is no longer wanted", ours.Id, ours.Attempt);
             else if (process is { ExitCode: TrainerExit.Faulted, Progress.Faults: { Count: > 0 } faults })
-                await claims.Fail(ours, faults[0].Message, Named(faults, files), CancellationToken.None);
+                await claims.Fail(ours, faults[0].Message, faults, CancellationToken.None);
             else if (process.ExitCode != TrainerExit.Succeeded)
             {
                 log.LogError("Preparation {Preparation}: exit code {ExitCode}. {Errors}", ours.Id, process.ExitCode, process.Errors);
@@ -110,7 +110,11 @@ public sealed class Prepare(
     {
         List<string> arguments = [ours.Kind == PreparationKind.Report ? "report" : "clean"];
         foreach (var (split, dataset) in files)
-            arguments.AddRange(split == DataSplit.Train ? [await datasets.Find(dataset, cancel)] : [$"--{split.ToString().ToLowerInvariant()}", await datasets.Find(dataset, cancel)]);
+        {
+            var folder = Directory.CreateDirectory(Path.Combine(scratch, split.ToString().ToLowerInvariant()));
+            var file = File.CreateSymbolicLink(Path.Combine(folder.FullName, Path.GetFileName(dataset.FileName)), Path.GetFullPath(await datasets.Find(dataset, cancel))); // By the name that people know.
+            arguments.AddRange(split == DataSplit.Train ? [file.FullName] : [$"--{split.ToString().ToLowerInvariant()}", file.FullName]);
+        }
         var settings = Path.Combine(scratch, "settings.json");
         await File.WriteAllTextAsync(settings, JsonSerializer.Serialize(ours.Kind == PreparationKind.Report ? await OptionsOf(ours, cancel) : (object)Asked<CleaningRequest>(ours).Recipe, SnakeCaseJson.Options), cancel);
         return [.. arguments, ours.Kind == PreparationKind.Report ? "--options" : "--recipe", settings, "--output", output];
@@ -178,10 +182,6 @@ public sealed class Prepare(
         db.Project = ours.ProjectId;
         await db.CheckRoom(result.Files.Sum(file => file.Bytes), settings.Value.MaxBytes, cancel);
     }
-
-    /// <summary>Faults name our files; people know theirs.</summary>
-    private static IReadOnlyList<Fault> Named(IReadOnlyList<Fault> faults, IReadOnlyList<(DataSplit Split, Dataset Dataset)> files) =>
-        [.. faults.Select(fault => files.Aggregate(fault, (fault, file) => fault with { Pointer = fault.Pointer.Replace($"{file.Dataset.Id}.{file.Dataset.Format}", file.Dataset.FileName, StringComparison.Ordinal) }))];
 
     private static T Asked<T>(Preparation ours) => JsonSerializer.Deserialize<T>(ours.Request, SnakeCaseJson.Options)!;
 }
