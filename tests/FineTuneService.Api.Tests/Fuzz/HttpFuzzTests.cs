@@ -26,7 +26,7 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
     private readonly HttpClient _http = new(new SocketsHttpHandler()) { BaseAddress = api.Http.BaseAddress, Timeout = TimeSpan.FromMinutes(1) };
     private string _project = null!, _dataset = null!;
 
-    public static TheoryData<string> Kinds => ["/jobs", "/jobs/estimate", "/sweeps", "/datasets", "/datasets/uploads", "/base-models", "/webhooks", "/v1/files", "/v1/fine_tuning/jobs", "/v1/chat/completions", "/v1/completions", "queries"];
+    public static TheoryData<string> Kinds => ["/jobs", "/jobs/estimate", "/sweeps", "/datasets", "/datasets/uploads", "/datasets/{dataset}/report", "/datasets/{dataset}/clean", "/base-models", "/webhooks", "/v1/files", "/v1/fine_tuning/jobs", "/v1/chat/completions", "/v1/completions", "/session", "queries"];
 
     public async ValueTask InitializeAsync()
     {
@@ -96,6 +96,9 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
     private async Task<IReadOnlyList<byte[]>> Corpus(string kind) => kind switch
     {
         "/datasets" => [Form("rows.jsonl", "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\"}\n"u8.ToArray()), Form("rows.csv", "text,label\n\"a\",1\n"u8.ToArray())],
+        "/datasets/{dataset}/report" => ["""{"base_model": "tiny-bert-en", "options": {"columns": {"text_column": "text", "label_column": "label"}, "max_length": 128, "checks": ["exact_duplicate", "leakage"], "near_duplicate_similarity": 0.8, "mislabel_rows": 1000, "shown_rows": 10} }"""u8.ToArray()],
+        "/datasets/{dataset}/clean" => ["""{"name": "n", "recipe": {"columns": {"text_column": "text"}, "encoding": "utf-8", "min_characters": 2, "exact_duplicates": true, "near_duplicates": 0.9, "conflicting_labels": "drop", "personal_data": "mask", "drop": [{"split": "train", "lines": [2]}], "validation_split": 0.1, "seed": 1} }"""u8.ToArray()],
+        "/session" => [Encoding.UTF8.GetBytes($$"""{"key": "{{Api.Key}}"}""")],
         "/base-models" => [Form("m.zip", Zip()), Form("m.tar", Tar())],
         "/datasets/uploads" => ["{\"name\": \"sst2/train.tsv\", \"bytes\": 1000, \"sha256\": \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}"u8.ToArray()],
         "/sweeps" => [Encoding.UTF8.GetBytes($$"""{"name": "s", "spec": {"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{_dataset}}", "validation_split": 0.5}, "method": {"type": "lora", "r": 4} }, "parameters": {"/training/learning_rate": {"min": 1e-5, "max": 1e-3, "distribution": "log_uniform"}, "/method/r": {"values": [4, 8]} }, "strategy": {"type": "random", "trials": 2, "seed": 1}, "metric": "loss", "direction": "minimize", "max_concurrent_jobs": 1}""")],
@@ -111,7 +114,7 @@ public sealed partial class HttpFuzzTests(Api api) : IAsyncLifetime
 
     private async Task<(bool IsTaken, string? Problem)> Ask(string kind, byte[] input, CancellationToken cancel)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, kind) { Content = new ByteArrayContent(input) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, kind.Replace("{dataset}", _dataset, StringComparison.Ordinal)) { Content = new ByteArrayContent(input) };
         request.Content.Headers.ContentType = MediaTypeHeaderValue.Parse(IsForm(kind) ? "multipart/form-data; boundary=b" : "application/json");
         if (kind == "queries")
             (request.Method, request.RequestUri, request.Content) = (HttpMethod.Get, new(Encoding.ASCII.GetString(input), UriKind.Relative), null);
