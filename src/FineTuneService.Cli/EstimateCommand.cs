@@ -34,6 +34,7 @@ internal static class EstimateCommand
         Line("gradients", forecast.GradientBytes);
         Line("optimizer state", forecast.OptimizerStateBytes);
         Line("weight average", forecast.WeightAverageBytes);
+        Line("base model's copy", forecast.BaseCopyBytes);
         Line("activations", forecast.ActivationBytes);
         Line("logits and loss", forecast.LogitBytes);
         Line("temporaries", forecast.TemporaryBytes);

@@ -103,6 +103,13 @@ public sealed record TrainingArguments
     [Range(0.0, 1000.0, MinimumIsExclusive = true)]
     public double? NeftuneNoiseAlpha { get; init; }
 
+    /// <summary>
+    /// Against forgetting: adds this times KL(base model ‖ model), the mean over the tokens that are learnt, and logs the mean as <c>kl_to_base</c>; an evaluation's loss is without it. Usual are 0.1 to 1.
+    /// With adapters the base is the model with its adapter off; with the method full, a second copy in memory. Only for tasks that predict tokens; dpo has <c>beta</c>.
+    /// </summary>
+    [Range(0.0, 1e6)]
+    public double KlToBaseWeight { get; init; }
+
     // Precision and memory
 
     /// <summary>

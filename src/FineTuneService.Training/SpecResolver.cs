@@ -60,6 +60,7 @@ public sealed class SpecResolver
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
+        KlToBase.Check((TrainingTaskConfig)spec.Task, spec.Init, (TrainingMethodConfig)method, spec.Training, faults);
         var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
         var resolved = spec with
         {

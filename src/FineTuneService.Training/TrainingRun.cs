@@ -21,9 +21,11 @@ namespace FineTuneService.Training;
 public sealed class TrainingRun : IDisposable
 {
     private readonly PretrainedModel _model;
+    private readonly KlToBase? _anchor;
     private readonly Optimizer _optimizer;
 
-    private TrainingRun(Trainer trainer, PretrainedModel model, Optimizer optimizer, MemoryForecast forecast) => (Trainer, _model, _optimizer, Forecast) = (trainer, model, optimizer, forecast);
+    private TrainingRun(Trainer trainer, PretrainedModel model, KlToBase? anchor, Optimizer optimizer, MemoryForecast forecast) =>
+        (Trainer, _model, _anchor, _optimizer, Forecast) = (trainer, model, anchor, optimizer, forecast);
 
     public Trainer Trainer { get; }
 
@@ -82,6 +84,7 @@ public sealed class TrainingRun : IDisposable
             model.ComputeIn(spec.Training.MixedPrecision == MixedPrecision.Bf16 ? ScalarType.BFloat16 : ScalarType.Float16, weights.HoldsFrozen);
         if (spec.Training.NeftuneNoiseAlpha is { } alpha)
             model.AddEmbeddingNoise(alpha);
+        task.KlToBase = KlToBase.Of(spec, model, weights.NewKeys, device);
         var evaluationBatches = new EvaluationBatches(folder, spec.Training.PerDeviceEvalBatchSize, emit);
         evaluationBatches.Fit(size => task.Prepare(model, folder, size, device));
 
@@ -101,7 +104,7 @@ public sealed class TrainingRun : IDisposable
         var trainer = new Trainer(new(
             model, task, training, plan, optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training), new RunDiagnosis(facts)], samples, device, ranks, emit, clock,
             folder, evaluationBatches, new Heartbeat(folder, clock), forecast, ForgettingProbe.Of(spec, config, tokenizer)));
-        return new(trainer, model, optimizer, forecast);
+        return new(trainer, model, task.KlToBase, optimizer, forecast);
     }
 
     /// <summary>What the run has changed about itself so far; and less memory, where somebody saw its last process die for want of it.</summary>
@@ -121,6 +124,7 @@ public sealed class TrainingRun : IDisposable
     public void Dispose()
     {
         _optimizer.Dispose();
+        _anchor?.Dispose();
         _model.Dispose();
     }
 

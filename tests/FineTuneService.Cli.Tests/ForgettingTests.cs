@@ -45,6 +45,31 @@ public sealed class ForgettingTests
         Assert.Equal([0, 4, 6], state.RootElement.GetProperty("log_history").EnumerateArray().Where(line => line.TryGetProperty("probe_loss", out _)).Select(line => line.GetProperty("step").GetInt32()));
     }
 
+    /// <summary>The same rough rate, with the base's word counting beside the data's: the model forgets less, and goes on after a stop as if there had been none.</summary>
+    [Theory]
+    [InlineData("tiny-bert-en", "masked-lm", "full", 1e-3)]
+    [InlineData("tiny-llama-en", "causal-lm", "lora", 3e-2)]
+    public async Task Near_its_base_a_model_forgets_less(string baseModel, string task, string method, double rate)
+    {
+        var training = Short with { MaxSteps = 12, SaveSteps = 8, SaveTotalLimit = 10, EvalStrategy = IntervalStrategy.No, LearningRate = rate };
+        using var free = await Train(baseModel, task, method, training);
+        using var held = await Train(baseModel, task, method, training with { KlToBaseWeight = 5 });
+
+        var (lost, kept) = (Rise(free), Rise(held));
+        Assert.True(lost > 0.05 && kept < 0.75 * lost, $"{lost} {kept}");
+        Assert.All(held.Events.OfType<StepLogged>(), logged => Assert.InRange(logged.Metrics["kl_to_base"], 0, logged.Metrics["loss"]));
+        Assert.DoesNotContain(free.Events.OfType<StepLogged>(), logged => logged.Metrics.ContainsKey("kl_to_base"));
+
+        var weights = method == "full" ? "model.safetensors" : "adapter_model.safetensors";
+        var result = held.Hash(12, weights);
+        Directory.Delete(held.Folder.Checkpoint(12), recursive: true);
+        Assert.Equal(TrainerExit.Succeeded, (await Finetune.Run("train", held.Folder.Path)).ExitCode);
+        Assert.Equal(8, held.Events.OfType<RunStarted>().Last().Step);
+        Assert.Equal(result, held.Hash(12, weights));
+
+        static double Rise(SampleRun run) => Probes(run)[^1].Loss - Probes(run)[0].Loss;
+    }
+
     private static async Task<SampleRun> Train(string baseModel, string task, string method, TrainingArguments training)
     {
         var run = new SampleRun(training);

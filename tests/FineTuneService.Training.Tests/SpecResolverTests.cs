@@ -28,6 +28,25 @@ public sealed class SpecResolverTests
     }
 
     [Fact]
+    public void What_has_no_base_to_stay_near_is_refused()
+    {
+        IEnumerable<Fault> Refused(JobSpec spec)
+        {
+            var faults = new FaultList();
+            SpecResolver.Resolve(spec with { Training = new() { KlToBaseWeight = 0.5 } }, Facts with { Columns = ["text", "chosen", "rejected"] }, faults);
+            return faults.All.Where(fault => fault.Pointer == "/training/kl_to_base_weight");
+        }
+
+        var (masked, causal) = (Spec with { Task = new MaskedLanguageModelConfig() }, Spec with { Task = new CausalLmConfig() });
+        Assert.Contains("no head that predicts tokens", Assert.Single(Refused(Spec)).Message);
+        Assert.Contains("beta", Assert.Single(Refused(Spec with { Task = new DpoConfig() })).Remedy);
+        Assert.Contains("drawn", Assert.Single(Refused(causal with { Init = WeightsFrom.Config })).Message);
+        Assert.Contains("more than an adapter", Assert.Single(Refused(causal with { Method = new LoraConfig { Bias = LoraBias.All } })).Message);
+        Assert.Contains("more than an adapter", Assert.Single(Refused(masked with { Method = new QloraConfig { ModulesToSave = ["lm_head"] } })).Message);
+        Assert.All(new[] { masked, causal, causal with { Method = new LoraConfig() } }, spec => Assert.Empty(Refused(spec)));
+    }
+
+    [Fact]
     public void Every_choice_is_made_told_and_kept()
     {
         var asked = Spec with { Training = new() { NumTrainEpochs = default, PerDeviceTrainBatchSize = default, LearningRate = default, EvalStrategy = IntervalStrategy.Steps, SaveStrategy = IntervalStrategy.Steps } };

@@ -39,6 +39,9 @@ public sealed record MemoryForecast
     /// <summary>The average of <c>ema_decay</c>.</summary>
     public required long WeightAverageBytes { get; init; }
 
+    /// <summary>The frozen copy of the base that <c>kl_to_base_weight</c> compares with, where no adapter can be switched off.</summary>
+    public required long BaseCopyBytes { get; init; }
+
     /// <summary>What is kept of the forward pass for the gradients, until the last hidden states.</summary>
     public required long ActivationBytes { get; init; }
 
@@ -46,7 +49,7 @@ public sealed record MemoryForecast
     public required long LogitBytes { get; init; }
 
     /// <summary>What the largest moment needs besides: results on the way, and the second model that proves a checkpoint.</summary>
-    public long TemporaryBytes => Math.Max(0, TensorBytes - FrozenWeightBytes - TrainedWeightBytes - WeightCopyBytes - OptimizerStateBytes - WeightAverageBytes - Largest.Name switch
+    public long TemporaryBytes => Math.Max(0, TensorBytes - FrozenWeightBytes - TrainedWeightBytes - WeightCopyBytes - OptimizerStateBytes - WeightAverageBytes - BaseCopyBytes - Largest.Name switch
     {
         MemoryForecaster.TrainingStep => ActivationBytes + LogitBytes,
         MemoryForecaster.OptimizerStep => GradientBytes,

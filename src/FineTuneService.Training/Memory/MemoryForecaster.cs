@@ -51,6 +51,7 @@ internal sealed class MemoryForecaster
         GradientCheckpointing = Training.GradientCheckpointing,
         KeptShare = KeptShare,
         LabelSmoothing = Training.LabelSmoothingFactor,
+        ComparesWithBase = Training.KlToBaseWeight > 0,
     };
 
     private PassShape EvaluationShape => new(Pass.Evaluation, RowsOf(Math.Min(Training.PerDeviceEvalBatchSize, _workload.EvaluatedRows ?? long.MaxValue)), Math.Min(_workload.LongestEvaluated ?? MaxLength, MaxLength), _width)
@@ -76,7 +77,8 @@ internal sealed class MemoryForecaster
         var gradients = Sum(slot => slot.IsTrained ? 4 * slot.Count : 0);
         var state = Sum(slot => slot.IsTrained ? slot.StateBytes(Training) : 0);
         var average = Training.EmaDecay is null ? 0 : gradients;
-        var standing = frozen + trained + copies + state + average;
+        var baseCopy = Training.KlToBaseWeight > 0 && _spec.Method is not LoraConfig ? Sum(slot => _width * slot.Count) : 0;
+        var standing = frozen + trained + copies + state + average + baseCopy;
         var (step, activations, logits) = Step(gradients);
         var evaluates = Training.EvalStrategy != IntervalStrategy.No || Training.EvalOnStart || Training.ForgettingCheck || _spec.Dataset.Test is not null;
         return new()
@@ -89,12 +91,13 @@ internal sealed class MemoryForecaster
             GradientBytes = gradients,
             OptimizerStateBytes = state,
             WeightAverageBytes = average,
+            BaseCopyBytes = baseCopy,
             ActivationBytes = activations,
             LogitBytes = logits,
             ProcessBytes = MemoryForecast.UsualProcess,
             Moments =
             [
-                new("load", Load(frozen + trained + copies)),
+                new("load", Math.Max(Load(frozen + trained + copies), baseCopy == 0 ? 0 : frozen + trained + copies + Sum(slot => 4 * slot.Count))),
                 new(TrainingStep, standing + step),
                 new(OptimizerStep, standing + gradients + Slots.Where(slot => slot.IsTrained).Max(slot => slot.UpdateBytes(Training))),
                 .. evaluates ? [new(Evaluation, standing + Evaluate())] : Array.Empty<MemoryMoment>(),

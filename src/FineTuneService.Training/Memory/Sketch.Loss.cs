@@ -13,6 +13,8 @@ internal sealed partial class Sketch
     {
         if (shape.Pass == Pass.Verification)
             return logits(hidden);
+        if (shape.ComparesWithBase)
+            _tape.Keep(hidden.Bytes); // the base's
         var chunk = Math.Max(1, NextTokens.Elements / vocabulary);
         if (shape.Tokens <= chunk)
             return CrossEntropy(logits(hidden), vocabulary);
@@ -33,9 +35,19 @@ internal sealed partial class Sketch
         var probabilities = _tape.Run(exact.Count, sizeof(float), [exact], new() { SavesResult = true });
         var losses = _tape.Run(exact.Count / classes, sizeof(float), [probabilities], Tape.Plain);
         _tape.Drop(probabilities);
-        if (shape.LabelSmoothing == 0)
-            return losses;
-        var spread = _tape.Run(exact.Count / classes, sizeof(float), [exact], new() { Saves = [exact], SavesResult = true, Scratch = exact.Bytes, BackwardScratch = 2 * exact.Bytes });
-        return Add(losses, spread);
+        if (shape.LabelSmoothing > 0)
+            losses = Add(losses, _tape.Run(exact.Count / classes, sizeof(float), [exact], new() { Saves = [exact], SavesResult = true, Scratch = exact.Bytes, BackwardScratch = 2 * exact.Bytes }));
+        return shape.ComparesWithBase ? Add(losses, Divergence(logits, exact, classes)) : losses;
     }
+
+    /// <summary>See <see cref="KlToBase.Divergence"/>: the base's logits go with the scope, its probabilities are kept.</summary>
+    private Value Divergence(Value logits, Value exact, long classes) => _tape.Scope(() =>
+    {
+        _tape.Keep(logits.Bytes + (logits == exact ? 0 : exact.Bytes));
+        var again = logits == exact ? exact : _tape.Run(logits.Count, sizeof(float), [logits], Tape.Plain);
+        var given = _tape.Run(exact.Count, sizeof(float), [again], new() { SavesResult = true });
+        var difference = _tape.Run(exact.Count, sizeof(float), [given], Tape.Plain);
+        var product = _tape.Run(exact.Count, sizeof(float), [difference], new() { Keeps = exact.Bytes });
+        return _tape.Run(exact.Count / classes, sizeof(float), [product], Tape.Plain);
+    });
 }

@@ -30,6 +30,9 @@ internal sealed record PassShape(Pass Pass, long Rows, long Length, int Width)
     public double KeptShare { get; init; } = 1;
 
     public double LabelSmoothing { get; init; }
+
+    /// <summary>Whether the loss knows the base's logits: see <see cref="Tasks.KlToBase"/>.</summary>
+    public bool ComparesWithBase { get; init; }
 }
 
 /// <summary>

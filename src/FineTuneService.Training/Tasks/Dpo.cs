@@ -50,6 +50,7 @@ public sealed record DpoConfig : LanguageModelTaskConfig
 
     public override void CheckTraining(TrainingArguments training, FaultList faults)
     {
+        faults.Require(training.KlToBaseWeight == 0, "/training/kl_to_base_weight", training.KlToBaseWeight, "Preferences are learnt near the base model as it is.", "Set task.beta: the larger, the nearer.");
         faults.Require(training.LabelSmoothingFactor == 0, "/training/label_smoothing_factor", training.LabelSmoothingFactor, "Preferences are smoothed by an option of the task.", "Set task.label_smoothing.");
         faults.Require(
             training.NeftuneNoiseAlpha is null, "/training/neftune_noise_alpha", training.NeftuneNoiseAlpha, "What is compared with the base model must not be noisy.", "Leave it out.");

@@ -47,11 +47,12 @@ public sealed class LanguageModelTask(TokenizedDataset data, long padding, strin
         };
     }
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch, LabelSmoothing);
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch, LabelSmoothing, KlToBase);
 
     public override Scorer CreateScorer() => new LanguageModelScorer();
 
-    private static TaskLoss LossOf(PretrainedModel model, Batch batch, double smoothing) => NextTokens.Of((CausalLanguageModel)model, batch, smoothing: smoothing).Sum(batch.Weights);
+    private static TaskLoss LossOf(PretrainedModel model, Batch batch, double smoothing, KlToBase? anchor = null) =>
+        NextTokens.Of((CausalLanguageModel)model, batch, smoothing: smoothing, anchor: anchor).Sum(batch.Weights, anchor);
 
     private sealed class LanguageModelScorer() : MeanScorer((model, batch) => LossOf(model, batch, smoothing: 0))
     {

@@ -85,18 +85,20 @@ public sealed class MaskedLanguageModelTask(TokenizedDataset data, MaskingRule r
 
     public override IEnumerable<string> Notes => data.Facts.Notes;
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => Loss(model, batch, LabelSmoothing);
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => Loss(model, batch, LabelSmoothing, KlToBase);
 
     public override Scorer CreateScorer() => new MaskedTokenScorer();
 
-    private static TaskLoss Loss(PretrainedModel model, Batch batch, double smoothing)
+    private static TaskLoss Loss(PretrainedModel model, Batch batch, double smoothing, KlToBase? anchor = null)
     {
+        var ofBase = anchor?.Ask(model, asked => asked.call(batch.Inputs));
         var logits = model.call(batch.Inputs); // [hidden tokens, vocabulary]
         var labels = batch.Labels.flatten().index_select(0, batch.Inputs.LogitPositions!);
-        return new(LanguageModelLoss.Sum(logits, labels, smoothing: smoothing))
+        var loss = new TaskLoss(LanguageModelLoss.Sum(logits, labels, smoothing: smoothing))
         {
             Metrics = new Dictionary<string, torch.Tensor> { [TokenAccuracy] = logits.detach().argmax(-1).eq(labels).sum() },
         };
+        return anchor is null ? loss : anchor.AddTo(loss, Tasks.KlToBase.Divergence(ofBase!, logits, labels).sum());
     }
 
     /// <summary>Means over the hidden tokens; perplexity is the exponential of the mean loss.</summary>

@@ -11,42 +11,58 @@ namespace FineTuneService.Training.Tasks;
 /// </summary>
 /// <param name="Losses">−log p of each token's label, <c>[batch, seq]</c>, fp32; 0 where it is not learnt. Labels stand where their tokens stand; the loss stands one before.</param>
 /// <param name="Hits">1 where the label has the highest logit, <c>[batch, seq]</c>, without gradient.</param>
-public readonly record struct NextTokens(Tensor Losses, Tensor Hits)
+/// <param name="Divergences">See <see cref="KlToBase.Divergence"/>, as the losses; null where the base is not asked.</param>
+public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Divergences = null)
 {
     /// <summary>Logits at a time: 64 MB of fp32.</summary>
     internal const long Elements = 1 << 24;
 
     /// <param name="elements">Logits at a time.</param>
     /// <param name="smoothing">See <see cref="LanguageModelLoss.Each"/>.</param>
-    public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements, double smoothing = 0)
+    public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements, double smoothing = 0, KlToBase? anchor = null)
     {
         var labels = LanguageModelLoss.Shifted(batch.Labels).flatten(); // [tokens]
+        var ofBase = anchor?.Ask(model, asked => ((CausalLanguageModel)asked).Hidden(batch.Inputs).flatten(0, 1)); // [tokens, hidden]
         var hidden = model.Hidden(batch.Inputs).flatten(0, 1); // [tokens, hidden]
         var length = Math.Max(1, elements / model.Config.VocabSize);
         if (hidden.size(0) <= length)
         {
             var logits = model.Logits(hidden);
-            return Shaped([LanguageModelLoss.Each(logits, labels, smoothing)], [LanguageModelLoss.Hits(logits, labels)]);
+            return Shaped([Costs(logits, labels, ofBase)], [LanguageModelLoss.Hits(logits, labels)]);
         }
-        var chunks = hidden.split(length).Zip(labels.split(length)).ToArray();
+        var (chunks, wanted, chunksOfBase) = (hidden.split(length), labels.split(length), ofBase?.split(length));
         var hits = new Tensor?[chunks.Length];
-        return Shaped([.. chunks.Select((chunk, i) => Recomputed.Of(chunk.First, states =>
+        return Shaped([.. chunks.Select((chunk, i) => Recomputed.Of(chunk, states =>
         {
             var logits = model.Logits(states);
-            hits[i] ??= LanguageModelLoss.Hits(logits, chunk.Second).MoveToOtherDisposeScope(labels);
-            return LanguageModelLoss.Each(logits, chunk.Second, smoothing);
+            hits[i] ??= LanguageModelLoss.Hits(logits, wanted[i]).MoveToOtherDisposeScope(labels);
+            return Costs(logits, wanted[i], chunksOfBase?[i]);
         }))], hits!);
 
-        NextTokens Shaped(Tensor[] losses, Tensor[] hits) => new(cat(losses).reshape(batch.Labels.shape), cat(hits).reshape(batch.Labels.shape));
+        // [tokens]; with a base, [2, tokens]: the losses and the divergences.
+        Tensor Costs(Tensor logits, Tensor labels, Tensor? statesOfBase)
+        {
+            var losses = LanguageModelLoss.Each(logits, labels, smoothing);
+            if (statesOfBase is null)
+                return losses;
+            using var expected = anchor!.Ask(model, asked => ((CausalLanguageModel)asked).Logits(statesOfBase));
+            return stack([losses, KlToBase.Divergence(expected, logits, labels)]);
+        }
+
+        NextTokens Shaped(Tensor[] costs, Tensor[] hits)
+        {
+            var (all, shape) = (cat(costs, -1), batch.Labels.shape);
+            return anchor is null ? new(all.reshape(shape), cat(hits).reshape(shape)) : new(all[0].reshape(shape), cat(hits).reshape(shape), all[1].reshape(shape));
+        }
     }
 
     /// <summary>Summed over the tokens, each by its weight.</summary>
-    public TaskLoss Sum(Tensor? weights)
+    public TaskLoss Sum(Tensor? weights, KlToBase? anchor = null)
     {
         var shifted = weights is null ? null : LanguageModelLoss.Shifted(weights);
-        return new(shifted is null ? Losses.sum() : (Losses * shifted).sum())
-        {
-            Metrics = new Dictionary<string, Tensor> { ["mean_token_accuracy"] = shifted is null ? Hits.sum() : (Hits * shifted).sum() },
-        };
+        var loss = new TaskLoss(Total(Losses)) { Metrics = new Dictionary<string, Tensor> { ["mean_token_accuracy"] = Total(Hits) } };
+        return anchor is null ? loss : anchor.AddTo(loss, Total(Divergences!));
+
+        Tensor Total(Tensor values) => shifted is null ? values.sum() : (values * shifted).sum();
     }
 }

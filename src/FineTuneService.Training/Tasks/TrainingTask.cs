@@ -89,6 +89,9 @@ public abstract class TrainingTask
     /// <summary>Share of a label that training spreads over all classes, where labels are classes. Scorers know nothing of it.</summary>
     public double LabelSmoothing { get; internal set; }
 
+    /// <summary>Holds training near the base model; null: nothing does. Scorers know nothing of it.</summary>
+    public KlToBase? KlToBase { get; internal set; }
+
     /// <summary>What the model is asked at every evaluation; null: it does not speak, or nobody asks.</summary>
     public SamplePrompts? SamplePrompts { get; init; }
 

@@ -124,6 +124,25 @@ public sealed class MemoryForecastTests
             MemoryForecast.Of(Spec(new CausalLmConfig()) with { Training = training }, config, new(rows)).Moments.Single(moment => moment.Name == "training_step").Bytes;
     }
 
+    /// <summary>Only where no adapter can be switched off is there a second model; the base's logits are there in any case.</summary>
+    [Theory]
+    [InlineData("llama-clm", ModelHead.CausalLm)]
+    [InlineData("bert-mlm", ModelHead.MaskedLm)]
+    public void A_base_to_stay_near_is_counted(string name, ModelHead head)
+    {
+        var config = PretrainedConfig.Read(Path.Combine(Fixtures, name));
+        using var model = config.Create(head);
+        var near = Training with { KlToBaseWeight = 0.1 };
+
+        Assert.Equal(0, Of(Training, new FullFineTuningConfig()).BaseCopyBytes);
+        Assert.Equal(4 * model.ParameterCount, Of(near, new FullFineTuningConfig()).BaseCopyBytes);
+        Assert.Equal(2 * model.ParameterCount, Of(near with { MixedPrecision = MixedPrecision.Bf16 }, new FullFineTuningConfig()).BaseCopyBytes);
+        Assert.Equal(0, Of(near, new LoraConfig()).BaseCopyBytes);
+        Assert.True(Of(near, new LoraConfig()).LogitBytes > Of(Training, new LoraConfig()).LogitBytes);
+
+        MemoryForecast Of(TrainingArguments training, TrainingMethodConfig method) => MemoryForecast.Of(Spec(Tasks[head]) with { Training = training, Method = method }, config, new(8));
+    }
+
     private static TrainingArguments Training { get; } = new() { MaxLength = 32, PerDeviceTrainBatchSize = 8 };
 
     private static JobSpec Spec(TaskConfig task) => new() { BaseModel = "model", Task = task, Dataset = new() { Train = "rows" }, Training = Training };
