@@ -14,7 +14,7 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
         {
             case RunStarted started:
                 _totalSteps = started.TotalSteps;
-                Line($"{started.TrainRows} training rows, {started.ValidationRows} validation rows, {started.TrainableParameters:N0} of {started.TotalParameters:N0} parameters trained on {started.Device}");
+                Line($"{started.TrainRows} training rows{(started.ReplayedRows > 0 ? $" ({started.ReplayedRows} of them replayed)" : "")}, {started.ValidationRows} validation rows, {started.TrainableParameters:N0} of {started.TotalParameters:N0} parameters trained on {started.Device}");
                 if (started.TruncatedRows > 0)
                     Line($"{started.TruncatedRows} rows were longer than max_length and lost {started.TruncatedTokens} tokens");
                 if (started.Step > 0)

@@ -74,6 +74,9 @@ public sealed record DatasetSpec
     [Range(0.0, 0.5)]
     public double ValidationSplit { get; init; } = 0.1;
 
+    /// <summary>Rows of an earlier dataset that are learnt again among the training rows, so that what they taught is not forgotten; only for tasks that predict tokens, but dpo. Default: none.</summary>
+    public ReplaySpec? Replay { get; init; }
+
     /// <summary>Column with the text. Default: the first of the usual names that exists, such as text, sentence, content.</summary>
     [Length(1, 256)]
     public string? TextColumn { get; init; }
@@ -121,6 +124,18 @@ public sealed record DatasetSpec
     /// <summary>Token classification: column with the words' tags, a list of names or of numbers. Default: the first of ner_tags, tags, labels, pos_tags, chunk_tags that exists.</summary>
     [Length(1, 256)]
     public string? TagsColumn { get; init; }
+}
+
+/// <summary>What is learnt again, and how much of it.</summary>
+public sealed record ReplaySpec
+{
+    /// <summary>As <see cref="DatasetSpec.Train"/>; its rows are of the same task, in the same columns.</summary>
+    [Length(1, 4096)]
+    public required string Dataset { get; init; }
+
+    /// <summary>Share of an epoch's rows that are drawn from it, anew in every epoch; the training rows are all there besides. A small one does: a twentieth to a fifth.</summary>
+    [Range(0.0, 1.0, MinimumIsExclusive = true, MaximumIsExclusive = true)]
+    public double Fraction { get; init; } = 0.1;
 }
 
 /// <summary>What a task's options have in common. Each task brings its own record, found by its <c>type</c>.</summary>

@@ -42,7 +42,12 @@ public abstract record TrainingEvent
 public sealed record RunStarted : TrainingEvent
 {
     public required int TotalSteps { get; init; }
+
+    /// <summary>Rows of an epoch.</summary>
     public required int TrainRows { get; init; }
+
+    /// <summary>Of them, those of <c>dataset.replay</c>.</summary>
+    public int ReplayedRows { get; init; }
     public required int ValidationRows { get; init; }
     public required long TrainableParameters { get; init; }
     public required long TotalParameters { get; init; }

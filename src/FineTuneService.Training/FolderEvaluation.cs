@@ -138,6 +138,7 @@ public sealed class FolderEvaluation
         Train = given.Train,
         Validation = null,
         Test = null,
+        Replay = null,
         ValidationSplit = 0,
         TextColumn = given.TextColumn ?? ofJob.TextColumn,
         TextPairColumn = given.TextPairColumn ?? ofJob.TextPairColumn,

@@ -61,6 +61,10 @@ public sealed class SpecResolver
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
         KlToBase.Check((TrainingTaskConfig)spec.Task, spec.Init, (TrainingMethodConfig)method, spec.Training, faults);
+        if (spec.Dataset.Replay is { } replay)
+            faults.Require(
+                ((TrainingTaskConfig)spec.Task).CanReplay, "/dataset/replay", replay.Dataset, $"Rows are replayed for tasks that predict tokens, and not for {Catalog.NameOf(spec.Task)}.",
+                "Leave it out, and put earlier rows into the training dataset.");
         var hasValidation = spec.Dataset.Validation is not null || spec.Dataset.ValidationSplit > 0;
         var resolved = spec with
         {

@@ -64,7 +64,7 @@ public sealed class Trainer(TrainerParts parts)
         catch (Exception error) when (OutOfMemory.Is(error))
         {
             MemoryLimit.Lift();
-            Emit(RunAdaptation.LessMemory(parts.Folder, Arguments, parts.Task.Train.Count, $"Memory ran out after step {_state.GlobalStep}: {OutOfMemory.Describe(error)}", Beginning));
+            Emit(RunAdaptation.LessMemory(parts.Folder, Arguments, parts.Task.Train.RowsPerEpoch, $"Memory ran out after step {_state.GlobalStep}: {OutOfMemory.Describe(error)}", Beginning));
             return TrainingEnd.Restart;
         }
     }
@@ -158,7 +158,8 @@ public sealed class Trainer(TrainerParts parts)
         Emit(new RunStarted
         {
             TotalSteps = Plan.TotalSteps,
-            TrainRows = parts.Task.Train.Count,
+            TrainRows = parts.Task.Train.RowsPerEpoch,
+            ReplayedRows = parts.Task.Train.Replay?.Drawn ?? 0,
             ValidationRows = parts.Task.Validation?.Count ?? 0,
             TrainableParameters = parts.Model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()),
             TotalParameters = parts.Model.ParameterCount,

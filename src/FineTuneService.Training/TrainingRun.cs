@@ -64,14 +64,14 @@ public sealed class TrainingRun : IDisposable
 
         var taskConfig = (TrainingTaskConfig)spec.Task;
         var task = taskConfig.Load(spec.Dataset, spec.Training, tokenizer, DatasetCache.FromEnvironment(clock));
-        foreach (var note in task.Notes)
+        foreach (var note in task.Train.Replay is { } replay ? task.Notes.Append(replay.ToString()) : task.Notes)
             emit(new Noted { Level = "info", Code = "data", Message = note });
         if (task.Samples.Count > 0)
         {
             TokenSampleFile.Write(folder.Samples, task.Samples);
             emit(new Noted { Level = "info", Code = "samples", Message = $"{task.Samples.Count} training rows as the model reads them, with their loss mask: samples.jsonl." });
         }
-        spec = Adapt(spec, folder, task.Train.Count, emit);
+        spec = Adapt(spec, folder, task.Train.RowsPerEpoch, emit);
         var model = task.Configure(config).Create(taskConfig.Head);
         var weights = ((TrainingMethodConfig)spec.Method!).Prepare(model, taskConfig.Head, spec.Init == WeightsFrom.Config ? null : spec.BaseModel, spec.Training.Seed);
         if (weights.NewKeys.Count > 0)
@@ -95,8 +95,8 @@ public sealed class TrainingRun : IDisposable
         var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
         // Several processes divide among them what one would accumulate.
         var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };
-        var plan = new StepPlan(training, task.Train.Count, RunAdaptation.Read(folder).MicroBatchSize);
-        var facts = new RunFacts(spec, plan.TotalSteps, task.Train.Count, task.Validation?.Count ?? 0, task.Truncated, Enumerable.Range(0, task.Train.Count).Sum(row => (long)task.Train.Length(row)))
+        var plan = new StepPlan(training, task.Train.RowsPerEpoch, RunAdaptation.Read(folder).MicroBatchSize);
+        var facts = new RunFacts(spec, plan.TotalSteps, task.Train.RowsPerEpoch, task.Validation?.Count ?? 0, task.Truncated, Enumerable.Range(0, task.Train.Count).Sum(row => (long)task.Train.Length(row)))
         {
             Adaptation = RunAdaptation.Read(folder),
             Memory = device.type == TorchSharp.DeviceType.CPU ? (forecast.PeakBytes, free) : null,
@@ -138,6 +138,7 @@ public sealed class TrainingRun : IDisposable
             Train = Path.Combine(folder, spec.Dataset.Train),
             Validation = spec.Dataset.Validation is { } validation ? Path.Combine(folder, validation) : null,
             Test = spec.Dataset.Test is { } test ? Path.Combine(folder, test) : null,
+            Replay = spec.Dataset.Replay is { } replay ? replay with { Dataset = Path.Combine(folder, replay.Dataset) } : null,
         },
     };
 

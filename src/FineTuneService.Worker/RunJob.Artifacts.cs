@@ -25,10 +25,8 @@ internal sealed partial class RunJob
             return await Accompany(job, "the fetch of its files", stop => Patiently(async () =>
             {
                 await using var db = await databases.CreateDbContextAsync(stop);
-                var dataset = JsonNode.Parse(job.Spec)!["dataset"]!;
-                foreach (var split in new[] { "train", "validation", "test" })
-                    if (dataset[split]?.GetValue<string>() is { } id)
-                        await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, stop), stop);
+                foreach (var (_, _, id) in DatasetsOf(JsonNode.Parse(job.Spec)!))
+                    await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, stop), stop);
                 if (!await IsNewest(db, job, folder, stop))
                     await TakeOver(db, job, folder, stop);
                 return folder;

@@ -102,14 +102,20 @@ internal sealed partial class RunJob(
         spec["base_model"] = places.BaseModel;
         if (places.Adapter is not null)
             spec["method"]!["adapter"] = places.Adapter;
-        var dataset = spec["dataset"]!.AsObject();
         await using var db = await databases.CreateDbContextAsync(cancel);
-        foreach (var split in new[] { "train", "validation", "test" })
-            if (dataset[split]?.GetValue<string>() is { } id)
-                dataset[split] = await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel), cancel);
+        foreach (var (holder, field, id) in DatasetsOf(spec))
+            holder[field] = await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel), cancel);
         await File.WriteAllTextAsync(folder.Job + ".draft", spec.ToJsonString(SnakeCaseJson.Indented), cancel);
         File.Move(folder.Job + ".draft", folder.Job, overwrite: true);
         return folder;
+    }
+
+    /// <summary>Where a specification names datasets.</summary>
+    private static List<(JsonNode Holder, string Field, string Id)> DatasetsOf(JsonNode spec)
+    {
+        var dataset = spec["dataset"]!;
+        (JsonNode? Holder, string Field)[] places = [(dataset, "train"), (dataset, "validation"), (dataset, "test"), (dataset["replay"], "dataset")];
+        return [.. from place in places let id = place.Holder?[place.Field]?.GetValue<string>() where id is not null select (place.Holder!, place.Field, id)];
     }
 
     /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>

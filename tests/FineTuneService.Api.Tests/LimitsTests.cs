@@ -133,13 +133,15 @@ public sealed class LimitsTests(Api api) : IDisposable
     public async Task Datasets_that_a_job_names_stay()
     {
         var used = (string)(await api.Upload("used.csv", "text,label\ngood,1\nbad,0\n"))["id"]!;
+        var replayed = (string)(await api.Upload("replayed.csv", "text\nbad\n"))["id"]!;
         var unused = (string)(await api.Upload("unused.csv", "text,label\ngood,1\n"))["id"]!;
-        await api.Post("/jobs", $$"""{"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{used}}"} }""", HttpStatusCode.Created);
-        await api.InDatabase(db => db.Database.ExecuteSqlAsync($"UPDATE finetune.datasets SET created_at = now() - interval '400 days' WHERE id IN ({used}, {unused})", Api.Cancel));
+        await api.Post("/jobs", $$"""{"base_model": "tiny-bert-en", "task": "masked-lm", "dataset": {"train": "{{used}}", "replay": {"dataset": "{{replayed}}"} } }""", HttpStatusCode.Created);
+        await api.InDatabase(db => db.Database.ExecuteSqlAsync($"UPDATE finetune.datasets SET created_at = now() - interval '400 days' WHERE id IN ({used}, {replayed}, {unused})", Api.Cancel));
 
         await Keep(new() { Datasets = TimeSpan.FromDays(300) });
 
         await api.Get($"/datasets/{used}");
+        await api.Get($"/datasets/{replayed}");
         await api.Get($"/datasets/{unused}", HttpStatusCode.NotFound);
         Assert.Single(Directory.GetFiles(api.Storage.DatasetsDirectory, $"*{used}*"));
         Assert.Empty(Directory.GetFiles(api.Storage.DatasetsDirectory, $"*{unused}*"));

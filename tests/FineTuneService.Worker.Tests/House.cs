@@ -95,9 +95,12 @@ public sealed class House : IAsyncLifetime
     }
 
     /// <param name="scheduling">As a specification has it.</param>
-    public async Task<string> Enqueue(int steps, string baseModel = "tiny-bert-en", string? revision = null, JobScheduling? scheduling = null, string? reportTo = null)
+    /// <param name="change">What else is different.</param>
+    public async Task<string> Enqueue(
+        int steps, string baseModel = "tiny-bert-en", string? revision = null, JobScheduling? scheduling = null, string? reportTo = null, Action<JsonNode>? change = null)
     {
         var spec = JsonNode.Parse(Spec(steps, 50, baseModel, revision))!;
+        change?.Invoke(spec);
         spec["training"]!["report_to"] = reportTo;
         spec["scheduling"] = JsonSerializer.SerializeToNode(scheduling ?? new(), SnakeCaseJson.Options);
         var job = NewJob.From(Project.Default, spec.ToJsonString(), "[]", TimeProvider.System.GetUtcNow());

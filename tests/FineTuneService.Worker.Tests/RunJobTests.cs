@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using Microsoft.EntityFrameworkCore;
 
@@ -32,6 +33,25 @@ public sealed class RunJobTests : IAsyncLifetime
         var checkpoint = await db.Checkpoints.SingleAsync(row => row.JobId == id && row.DeletedAt == null, Cancel);
         Assert.Equal(job.Step, checkpoint.Step);
         Assert.True(File.Exists(Path.Combine(_house.Storage.Run(id).Path, checkpoint.Path, "model.safetensors")));
+    }
+
+    [Fact]
+    public async Task What_is_replayed_is_brought_to_the_trainer()
+    {
+        _house.StartWorker();
+        var id = await _house.Enqueue(steps: 3, change: spec =>
+        {
+            spec["task"] = "masked-lm";
+            spec["dataset"]!["validation"] = null;
+            spec["dataset"]!["validation_split"] = 0;
+            spec["dataset"]!["replay"] = new JsonObject { ["dataset"] = "ds_dev", ["fraction"] = 0.2 };
+        });
+
+        await _house.WaitFor(id, job => job.Status == JobStatus.Succeeded);
+
+        await using var db = await _house.Database();
+        var started = JsonNode.Parse(await db.Events.Where(row => row.JobId == id && row.Type == "started").Select(row => row.Data).SingleAsync(Cancel))!;
+        Assert.Equal((500, 100), ((int)started["train_rows"]!, (int)started["replayed_rows"]!)); // 400 of 400, and as many of 64 as make a fifth.
     }
 
     [Fact]

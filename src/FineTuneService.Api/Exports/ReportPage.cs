@@ -73,7 +73,7 @@ internal sealed class ReportPage
         {
             yield return ("device", started.Device);
             yield return ("parameters", string.Create(CultureInfo.InvariantCulture, $"{started.TrainableParameters:N0} trained of {started.TotalParameters:N0}"));
-            yield return ("rows", string.Create(CultureInfo.InvariantCulture, $"{started.TrainRows:N0} to learn from, {started.ValidationRows:N0} to validate on, {started.TruncatedRows:N0} cut to max_length"));
+            yield return ("rows", string.Create(CultureInfo.InvariantCulture, $"{started.TrainRows:N0} to learn from{(started.ReplayedRows > 0 ? $" ({started.ReplayedRows:N0} of them replayed)" : "")}, {started.ValidationRows:N0} to validate on, {started.TruncatedRows:N0} cut to max_length"));
         }
         if (Job.Memory?.ForecastBytes is { } forecast)
             yield return ("memory forecast", Megabytes(forecast));

@@ -19,6 +19,8 @@ public sealed record JobDraft(JobSpec Spec, BaseModelView? Model, IReadOnlyList<
 /// <summary>Judges specifications against what is here, and decides what they left open. Within one request a model or dataset is looked for once.</summary>
 public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings sinks, TimeProvider clock)
 {
+    private const string ReplayPointer = "/dataset/replay/dataset";
+
     private readonly Dictionary<(string, string?, WeightsFrom), (FoundModel Model, FaultList Faults)> _models = [];
     private readonly Dictionary<string, FoundDataset?> _datasets = [];
 
@@ -44,14 +46,24 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings
         var train = await FindDataset(data.Train, "/dataset/train", faults, cancel);
         var validation = await FindDataset(data.Validation, "/dataset/validation", faults, cancel);
         var test = await FindDataset(data.Test, "/dataset/test", faults, cancel);
-        var spec = draft.Spec with { Dataset = data with { Train = train?.Id ?? data.Train, Validation = validation?.Id, Test = test?.Id } };
+        var replay = await FindDataset(data.Replay?.Dataset, ReplayPointer, faults, cancel);
+        var spec = draft.Spec with
+        {
+            Dataset = data with
+            {
+                Train = train?.Id ?? data.Train,
+                Validation = validation?.Id,
+                Test = test?.Id,
+                Replay = replay is null ? data.Replay : data.Replay! with { Dataset = replay.Id },
+            },
+        };
         var task = (TrainingTaskConfig)spec.Task;
         if (draft.Model is { Supported: true, Heads: { } heads } view && !heads.Contains(task.Head))
             faults.Add(PretrainedConfig.NoHead(view.ModelType!, task.Head, heads));
         else if (draft.Model is { Config: { } config, Tensors: { } tensors })
             ((TrainingMethodConfig?)spec.Method)?.CheckModel(config, LayerOutline.Of(config, tensors, task.Head), task.Head, faults);
         var resolved = SpecResolver.Resolve(spec, Facts(draft.Model, train), faults);
-        CheckData(task, resolved.Spec.Dataset, train, validation, test, faults);
+        CheckData(task, resolved.Spec.Dataset, train, [("/dataset/validation", validation), ("/dataset/test", test), (ReplayPointer, replay)], faults);
         await CheckScheduling(spec.Scheduling, faults, cancel);
         if (spec.Training.ReportTo?.Values.Contains("mlflow") == true)
             faults.Require(sinks.Mlflow is not null, "/training/report_to", "mlflow", "This service knows no MLflow server.", "Leave it out, or have its operator set Sinks:Mlflow:TrackingUri.");
@@ -81,21 +93,14 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings
         return found.Model;
     }
 
-    private static void CheckData(TrainingTaskConfig task, DatasetSpec spec, FoundDataset? train, FoundDataset? validation, FoundDataset? test, FaultList faults)
+    private static void CheckData(TrainingTaskConfig task, DatasetSpec spec, FoundDataset? train, (string Pointer, FoundDataset? Dataset)[] others, FaultList faults)
     {
         if (train is null)
             return;
         task.Check(train.Profile, spec, faults);
-        CheckSplit("/dataset/validation", validation);
-        CheckSplit("/dataset/test", test);
-
-        void CheckSplit(string pointer, FoundDataset? split)
-        {
-            if (split is null)
-                return;
-            foreach (var needed in task.NeededColumns(spec).Except(split.Columns))
-                faults.Add(pointer, split.Name, $"This dataset has no column '{needed}', which the training data has.", $"Its columns are: {string.Join(", ", split.Columns)}. Name them as in the training data.");
-        }
+        foreach (var (pointer, other) in others)
+            foreach (var needed in other is null ? [] : task.NeededColumns(spec).Except(other.Columns))
+                faults.Add(pointer, other!.Name, $"This dataset has no column '{needed}', which the training data has.", $"Its columns are: {string.Join(", ", other.Columns)}. Name them as in the training data.");
     }
 
     private async Task CheckScheduling(JobScheduling scheduling, FaultList faults, CancellationToken cancel)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
+using FineTuneService.Training.Data;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Jobs;
@@ -21,7 +22,9 @@ public sealed record TimeEstimate(double Seconds, int Steps, string Job, bool Sa
     public static async Task<TimeEstimate?> Of(FineTuneDb db, JobSpec spec, long rows, CancellationToken cancel)
     {
         var held = spec.Dataset.Validation is null ? spec.Dataset.ValidationSplit : 0;
-        var plan = new StepPlan(spec.Training, (int)Math.Min(rows * (1 - held), int.MaxValue));
+        var learnt = (long)(rows * (1 - held));
+        var perEpoch = spec.Dataset.Replay is { } replay ? learnt + ReplayMix.DrawnBeside(learnt, replay.Fraction) : learnt;
+        var plan = new StepPlan(spec.Training, (int)Math.Min(perEpoch, int.MaxValue));
         var json = JsonSerializer.SerializeToNode(spec, Catalog.Json)!;
         string? TypeOf(string part) => (string?)json[part]?["type"];
         var earlier = await db.Database.SqlQuery<Earlier>($"""
@@ -31,6 +34,6 @@ public sealed record TimeEstimate(double Seconds, int Steps, string Job, bool Sa
                 AND job.spec->>'base_model' = {spec.BaseModel} AND job.spec->'task'->>'type' = {TypeOf("task")} AND job.spec->'method'->>'type' = {TypeOf("method")}
             ORDER BY same_dataset DESC, job.id DESC LIMIT 1
             """).ToListAsync(cancel);
-        return earlier is [var last] ? new(last.RunSeconds / (last.Rows * last.Epochs) * rows * plan.TotalSteps / plan.StepsPerEpoch, plan.TotalSteps, last.Id, last.SameDataset) : null;
+        return earlier is [var last] ? new(last.RunSeconds / (last.Rows * last.Epochs) * (rows + perEpoch - learnt) * plan.TotalSteps / plan.StepsPerEpoch, plan.TotalSteps, last.Id, last.SameDataset) : null;
     }
 }

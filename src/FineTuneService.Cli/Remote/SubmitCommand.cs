@@ -51,11 +51,12 @@ internal static class SubmitCommand
     private static void Place(JsonObject body, FileInfo file, string id)
     {
         var dataset = body["dataset"] as JsonObject ?? [];
-        var named = Splits.Where(split => dataset[split] is JsonValue value && value.TryGetValue<string>(out var name) && Names(name, file)).ToList();
+        var places = Splits.Select(split => (Holder: dataset, Field: split)).Append((Holder: dataset["replay"] as JsonObject ?? [], Field: "dataset"));
+        var named = places.Where(place => place.Holder[place.Field] is JsonValue value && value.TryGetValue<string>(out var name) && Names(name, file)).ToList();
         if (named.Count == 0 && dataset["train"] is not null)
-            throw new FaultException("--dataset", file.ToString(), "The specification does not name this file.", "Name it in /dataset/train, validation or test by the path that is given here.");
-        foreach (var split in named.DefaultIfEmpty("train"))
-            dataset[split] = id;
+            throw new FaultException("--dataset", file.ToString(), "The specification does not name this file.", "Name it in /dataset/train, validation, test or replay by the path that is given here.");
+        foreach (var (holder, field) in named.DefaultIfEmpty((dataset, "train")))
+            holder[field] = id;
         body["dataset"] = dataset.Parent is null ? dataset : body["dataset"];
     }
 

@@ -44,6 +44,11 @@ public abstract class ExampleSet
 {
     public abstract int Count { get; }
 
+    /// <summary>How an epoch draws from rows that are replayed; null: it has all rows.</summary>
+    public ReplayMix? Replay { get; internal set; }
+
+    public int RowsPerEpoch => Replay?.RowsPerEpoch ?? Count;
+
     /// <summary>Tokens of a row.</summary>
     public abstract int Length(int row);
 

@@ -17,6 +17,9 @@ public sealed record DatasetFacts
     /// <summary>Tokens lost by it.</summary>
     public long TruncatedTokens { get; init; }
 
+    /// <summary>Rows behind the training rows that are replayed: see <see cref="ReplayMix"/>.</summary>
+    public int ReplayRows { get; init; }
+
     /// <summary>The first training rows with their loss mask.</summary>
     public IReadOnlyList<TokenSample> Samples { get; init; } = [];
 

@@ -17,9 +17,16 @@ internal static class DatasetKey
         Add(typeof(DatasetKey).Module.ModuleVersionId.ToString()); // Changes with every change of the code that reads and writes.
         Add(JsonSerializer.Serialize<TaskConfig>(task, Catalog.Json));
         Add(JsonSerializer.Serialize(
-            dataset with { Train = Path.GetFileName(dataset.Train), Validation = Path.GetFileName(dataset.Validation), Test = Path.GetFileName(dataset.Test) }, Catalog.Json));
+            dataset with
+            {
+                Train = Path.GetFileName(dataset.Train),
+                Validation = Path.GetFileName(dataset.Validation),
+                Test = Path.GetFileName(dataset.Test),
+                Replay = dataset.Replay is { } replay ? new() { Dataset = Path.GetFileName(replay.Dataset) } : null,
+            },
+            Catalog.Json));
         Add(JsonSerializer.Serialize(new[] { arguments.MaxLength.Resolved, arguments.DataSeed ?? arguments.Seed }));
-        foreach (var file in new[] { dataset.Train, dataset.Validation, dataset.Test }.OfType<string>().Concat(tokenizer.Files.Select(file => Path.Combine(tokenizer.Folder, file))))
+        foreach (var file in new[] { dataset.Train, dataset.Validation, dataset.Test, dataset.Replay?.Dataset }.OfType<string>().Concat(tokenizer.Files.Select(file => Path.Combine(tokenizer.Folder, file))))
         {
             Add(Path.GetFileName(file));
             using var bytes = File.OpenRead(file);

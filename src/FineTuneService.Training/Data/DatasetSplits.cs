@@ -8,7 +8,11 @@ public readonly record struct Tokenized<T>(UInt128 Key, T Tokens);
 
 /// <summary>The rows of a job's files, tokenized, with the ledger of each file.</summary>
 /// <param name="Validation">Empty when nothing is held out.</param>
-public sealed record DatasetSplits<T>(IReadOnlyList<T> Train, IReadOnlyList<T> Validation, IReadOnlyList<T> Test, IReadOnlyList<DataLedger> Ledgers);
+public sealed record DatasetSplits<T>(IReadOnlyList<T> Train, IReadOnlyList<T> Validation, IReadOnlyList<T> Test, IReadOnlyList<DataLedger> Ledgers)
+{
+    /// <summary>Of an earlier dataset, to be learnt again beside the training rows.</summary>
+    public IReadOnlyList<T> Replay { get; init; } = [];
+}
 
 public static class DatasetSplits
 {
@@ -21,9 +25,10 @@ public static class DatasetSplits
         var train = Read(dataset.Train);
         var validation = Read(dataset.Validation);
         var test = Read(dataset.Test);
+        var replay = Read(dataset.Replay?.Dataset);
         if (dataset.Validation is null && dataset.ValidationSplit > 0)
             (train, validation) = HeldOut.Split(train, dataset.ValidationSplit, seed, row => row.Key);
-        return new(Rows(train), Rows(validation), Rows(test), ledgers);
+        return new(Rows(train), Rows(validation), Rows(test), ledgers) { Replay = Rows(replay) };
 
         List<Tokenized<T>> Read(string? path)
         {

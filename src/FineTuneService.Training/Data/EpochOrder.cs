@@ -8,13 +8,14 @@ public static class EpochOrder
     /// <summary>Optimizer steps whose rows are sorted together: enough for batches of like lengths, few enough that an epoch stays a mixture.</summary>
     private const int MegaBatch = 50;
 
-    /// <returns>Every row once, as the arguments want them.</returns>
+    /// <returns>Every row of the epoch once, as the arguments want them.</returns>
     public static int[] Of(ExampleSet rows, TrainingArguments arguments, int epoch)
     {
-        var seed = arguments.DataSeed ?? arguments.Seed;
-        return arguments.TrainSamplingStrategy == TrainSamplingStrategy.GroupByLength
-            ? GroupedByLength([.. Enumerable.Range(0, rows.Count).Select(rows.Length)], arguments.PerDeviceTrainBatchSize.Resolved * arguments.GradientAccumulationSteps, seed, epoch)
-            : Of(rows.Count, arguments.TrainSamplingStrategy, seed, epoch);
+        var (seed, chosen) = (arguments.DataSeed ?? arguments.Seed, rows.Replay?.OfEpoch(epoch));
+        var order = arguments.TrainSamplingStrategy == TrainSamplingStrategy.GroupByLength
+            ? GroupedByLength([.. (chosen ?? Enumerable.Range(0, rows.Count)).Select(rows.Length)], arguments.PerDeviceTrainBatchSize.Resolved * arguments.GradientAccumulationSteps, seed, epoch)
+            : Of(rows.RowsPerEpoch, arguments.TrainSamplingStrategy, seed, epoch);
+        return chosen is null ? order : [.. order.Select(at => chosen[at])];
     }
 
     /// <returns>A permutation of 0 … <paramref name="count"/> − 1 (Fisher–Yates), or the identity for sequential sampling.</returns>

@@ -35,8 +35,8 @@ internal static class Forgetting
             ToStep = loss.LastStep,
             Explanation = Invariant($"Perplexity on general text is {factors[^1]:G3} times what it was before the first step (loss {loss.First:G3}, now {loss.Last:G3}): the model forgets what it knew."),
             Remedy = isFull
-                ? "Train adapters (method lora) in place of all weights, or hold the model near its base (training.kl_to_base_weight), or mix rows of general text into the data, or lower the learning rate."
-                : "Lower the learning rate, or hold the model near its base (training.kl_to_base_weight), or mix rows of general text into the data.",
+                ? "Train adapters (method lora) in place of all weights, or hold the model near its base (training.kl_to_base_weight), or mix rows of an earlier dataset or of general text in (dataset.replay), or lower the learning rate."
+                : "Lower the learning rate, or hold the model near its base (training.kl_to_base_weight), or mix rows of an earlier dataset or of general text in (dataset.replay).",
             Patch = history.Facts.Spec.Method == new FullFineTuningConfig()
                 ? new() { ["method"] = new System.Text.Json.Nodes.JsonObject { ["type"] = "lora" }, ["training"] = new System.Text.Json.Nodes.JsonObject { ["learning_rate"] = RateOfAdapters } }
                 : Patch.Training(("learning_rate", lower)),

@@ -39,7 +39,7 @@ public sealed record Workload(long TrainRows)
     {
         var evaluated = new[] { task.Validation, task.Test }.OfType<ExampleSet>().ToList();
         var (longest, shortest) = (Lengths(task.Train).Max(), Lengths(task.Train).Min());
-        return new(task.Train.Count)
+        return new(task.Train.RowsPerEpoch)
         {
             EvaluatedRows = evaluated.Select(rows => (long?)rows.Count).Max(),
             LongestRow = longest,

@@ -17,6 +17,8 @@ public sealed record CausalLmConfig : LanguageModelTaskConfig
     [Length(1, 64)]
     public string? DocumentSeparator { get; init; }
 
+    public override bool CanReplay => true;
+
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
     {
         TextColumn = columns.Required("text_column", dataset.TextColumn, "text", "content", "document", "sentence"),
@@ -37,7 +39,7 @@ public sealed record CausalLmConfig : LanguageModelTaskConfig
     {
         var maxLength = arguments.MaxLength.Resolved;
         var documents = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, new DocumentReader(dataset.TextColumn!, DocumentSeparator, tokenizer, draft).Read);
-        var pieces = documents with { Train = Split(documents.Train), Validation = Split(documents.Validation), Test = Split(documents.Test) };
+        var pieces = documents with { Train = Split(documents.Train), Validation = Split(documents.Validation), Test = Split(documents.Test), Replay = Split(documents.Replay) };
         draft.Facts = LanguageModelTask.Write(pieces, Packing, tokenizer, maxLength, draft);
 
         IReadOnlyList<Stretch> Split(IReadOnlyList<Stretch> texts) => [.. texts.SelectMany(text => text.Split(maxLength))];

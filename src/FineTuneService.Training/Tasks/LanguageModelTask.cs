@@ -27,24 +27,27 @@ public sealed class LanguageModelTask(TokenizedDataset data, long padding, strin
     internal static DatasetFacts Write(DatasetSplits<Stretch> splits, bool packing, Tokenizer tokenizer, int maxLength, DatasetDraft draft)
     {
         List<string> notes = [.. splits.Ledgers.Select(ledger => ledger.ToString())];
-        foreach (var (split, name, texts) in new[] { ("train", "training", splits.Train), ("validation", "validation", splits.Validation), ("test", "test", splits.Test) })
-        {
-            if (!packing || texts.Count == 0)
-            {
-                draft.Write(split, texts.Select(text => new StoredRow(text)));
-                continue;
-            }
-            var rows = SequencePacking.BestFitDecreasing(texts, text => text.Length, maxLength);
-            draft.Write(split, rows.Select(row => new StoredRow(row, [])));
-            notes.Add(FormattableString.Invariant(
-                $"{name}: {texts.Count} texts packed into {rows.Count} rows of at most {maxLength} tokens; {(double)texts.Sum(text => (long)text.Length) / ((long)rows.Count * maxLength):P1} full."));
-        }
+        var (training, replayed) = (Rows("training", splits.Train), Rows("replay", splits.Replay));
+        draft.Write("train", training.Concat(replayed));
+        draft.Write("validation", Rows("validation", splits.Validation));
+        draft.Write("test", Rows("test", splits.Test));
         return new()
         {
             Notes = notes,
+            ReplayRows = replayed.Count(),
             Samples = [.. splits.Train.Take(TokenSampleFile.Rows).Select(text => TokenSampleFile.Of("text", draft.Read(text), tokenizer))],
             FirstHeldOut = [.. splits.Validation.Take(LanguageModelTaskConfig.UsualPrompts).Select(draft.Read)],
         };
+
+        IEnumerable<StoredRow> Rows(string name, IReadOnlyList<Stretch> texts)
+        {
+            if (!packing || texts.Count == 0)
+                return texts.Select(text => new StoredRow(text));
+            var rows = SequencePacking.BestFitDecreasing(texts, text => text.Length, maxLength);
+            notes.Add(FormattableString.Invariant(
+                $"{name}: {texts.Count} texts packed into {rows.Count} rows of at most {maxLength} tokens; {(double)texts.Sum(text => (long)text.Length) / ((long)rows.Count * maxLength):P1} full."));
+            return rows.Select(row => new StoredRow(row, []));
+        }
     }
 
     public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch, LabelSmoothing, KlToBase);

@@ -25,6 +25,8 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.MaskedLm;
 
+    public override bool CanReplay => true;
+
     private protected override TrainingTaskConfig RowOptions => new MaskedLanguageModelConfig { Packing = Packing };
 
     private protected override void Check(Tokenizer tokenizer) => MaskOf(tokenizer);
@@ -38,14 +40,20 @@ public sealed record MaskedLanguageModelConfig : TrainingTaskConfig
     {
         var length = arguments.MaxLength.Resolved;
         var splits = DatasetSplits.Load(dataset, arguments.DataSeed ?? arguments.Seed, new MaskableTextReader(dataset.TextColumn!, tokenizer, packing ? null : length, draft).Read);
-        foreach (var (name, texts) in new[] { ("train", splits.Train), ("validation", splits.Validation), ("test", splits.Test) })
-            draft.Write(name, packing ? MaskableText.Pack(texts.Select(text => text.Tokens), length, draft) : texts.Select(text => new StoredRow(text.Tokens)));
+        StoredRow[] replayed = [.. Rows(splits.Replay)];
+        draft.Write("train", Rows(splits.Train).Concat(replayed));
+        draft.Write("validation", Rows(splits.Validation));
+        draft.Write("test", Rows(splits.Test));
         draft.Facts = new()
         {
             Notes = [.. splits.Ledgers.Select(ledger => ledger.ToString())],
-            TruncatedRows = splits.Train.Count(text => text.TruncatedTokens > 0),
-            TruncatedTokens = splits.Train.Sum(text => (long)text.TruncatedTokens),
+            TruncatedRows = splits.Train.Concat(splits.Replay).Count(text => text.TruncatedTokens > 0),
+            TruncatedTokens = splits.Train.Concat(splits.Replay).Sum(text => (long)text.TruncatedTokens),
+            ReplayRows = replayed.Length,
         };
+
+        IEnumerable<StoredRow> Rows(IReadOnlyList<MaskableText> texts) =>
+            packing ? MaskableText.Pack(texts.Select(text => text.Tokens), length, draft) : texts.Select(text => new StoredRow(text.Tokens));
     }
 
     internal MaskedLanguageModelTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer, MaskReplacement replacement)

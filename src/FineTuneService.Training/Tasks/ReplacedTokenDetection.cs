@@ -29,6 +29,8 @@ public sealed record ReplacedTokenDetectionConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.ReplacedTokenDetection;
 
+    public override bool CanReplay => true;
+
     public override void CheckTraining(TrainingArguments training, FaultList faults) => faults.Require(
         training.LabelSmoothingFactor == 0, "/training/label_smoothing_factor", training.LabelSmoothingFactor, "Whether a token was replaced is no class to smooth.", "Leave it out.");
 

@@ -26,6 +26,8 @@ public sealed record SftConfig : LanguageModelTaskConfig
     /// <summary>What becomes of an example with more than <c>max_length</c> tokens. TRL: <c>truncate</c>.</summary>
     public OverLength OverLength { get; init; } = OverLength.Drop;
 
+    public override bool CanReplay => true;
+
     public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns)
     {
         if (dataset is { PromptColumn: null, CompletionColumn: null } && columns.Optional("messages_column", dataset.MessagesColumn, "messages", "conversations", "conversation") is { } messages)

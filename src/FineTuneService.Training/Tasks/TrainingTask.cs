@@ -23,6 +23,8 @@ public abstract record TrainingTaskConfig : TaskConfig
         var data = cache is null ? TokenizedDataset.Build(Build) : cache.Get(DatasetKey.Of(RowOptions, dataset, arguments, tokenizer), Build);
         var task = Create(data, arguments, tokenizer);
         task.LabelSmoothing = arguments.LabelSmoothingFactor;
+        if (dataset.Replay is { } replay)
+            task.Train.Replay = ReplayMix.Of(replay.Fraction, task.Train.Count, data.Facts.ReplayRows, arguments.DataSeed ?? arguments.Seed);
         return task;
     }
 
@@ -50,6 +52,10 @@ public abstract record TrainingTaskConfig : TaskConfig
     /// <summary>What the base model must have, or gets.</summary>
     [JsonIgnore]
     public abstract ModelHead Head { get; }
+
+    /// <summary>Whether rows of an earlier dataset can be learnt among those of a new one.</summary>
+    [JsonIgnore]
+    public virtual bool CanReplay => false;
 
     /// <summary>The columns that this task reads, guessed by their usual names where the specification is silent; faults go to <paramref name="columns"/>.</summary>
     public abstract DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns);
