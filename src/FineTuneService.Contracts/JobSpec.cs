@@ -77,6 +77,13 @@ public sealed record DatasetSpec
     /// <summary>Rows of an earlier dataset that are learnt again among the training rows, so that what they taught is not forgotten; only for tasks that predict tokens, but dpo. Default: none.</summary>
     public ReplaySpec? Replay { get; init; }
 
+    /// <summary>
+    /// Earlier datasets, each as <see cref="Train"/>, of the same task and in the same columns. They are not learnt, but scored before the first step, at every evaluation and at the end:
+    /// <c>earlier_0_loss</c> and so on, and the finding <c>forgetting</c> where one rises. Only for tasks that predict tokens, but dpo. Default: none.
+    /// </summary>
+    [MaxLength(8)]
+    public IReadOnlyList<string>? Earlier { get; init; }
+
     /// <summary>Column with the text. Default: the first of the usual names that exists, such as text, sentence, content.</summary>
     [Length(1, 256)]
     public string? TextColumn { get; init; }

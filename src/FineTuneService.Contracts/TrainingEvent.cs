@@ -77,10 +77,10 @@ public sealed record StepLogged : TrainingEvent
     public double? EtaSeconds { get; init; }
 }
 
-/// <summary>Metrics of one split, prefixed <c>eval_</c>, <c>test_</c> or <c>probe_</c>.</summary>
+/// <summary>Metrics of one split, prefixed <c>eval_</c>, <c>test_</c>, <c>probe_</c>, or <c>earlier_0_</c> and so on.</summary>
 public sealed record Evaluated : TrainingEvent
 {
-    /// <summary><c>validation</c>, <c>test</c>, or <c>probe</c>: general text that is not learnt.</summary>
+    /// <summary><c>validation</c>, <c>test</c>, <c>probe</c>: general text that is not learnt, or <c>earlier_0</c>: the first of <c>dataset.earlier</c>.</summary>
     public required string Split { get; init; }
     public required IReadOnlyDictionary<string, double> Metrics { get; init; }
 

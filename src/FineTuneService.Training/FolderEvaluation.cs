@@ -139,6 +139,7 @@ public sealed class FolderEvaluation
         Validation = null,
         Test = null,
         Replay = null,
+        Earlier = null,
         ValidationSplit = 0,
         TextColumn = given.TextColumn ?? ofJob.TextColumn,
         TextPairColumn = given.TextPairColumn ?? ofJob.TextPairColumn,

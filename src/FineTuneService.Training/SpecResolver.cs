@@ -60,6 +60,7 @@ public sealed class SpecResolver
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
+        Probe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Dataset, faults);
         KlToBase.Check((TrainingTaskConfig)spec.Task, spec.Init, (TrainingMethodConfig)method, spec.Training, faults);
         if (spec.Dataset.Replay is { } replay)
             faults.Require(

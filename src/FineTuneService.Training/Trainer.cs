@@ -82,7 +82,7 @@ public sealed class Trainer(TrainerParts parts)
         {
             var step = _state.GlobalStep;
             if (step != resumedAt && (step == 0 || step == Plan.TotalSteps || Plan.EvaluationIsDue(step)))
-                Probe();
+                Remember();
             if (step != resumedAt && Plan.EvaluationIsDue(step))
                 Evaluate();
             var (stops, isEnough) = Agree(stop.IsCancellationRequested, _control.ShouldTrainingStop);
@@ -226,15 +226,18 @@ public sealed class Trainer(TrainerParts parts)
     }
 
     /// <summary>What the model knows of text that it does not learn; before an evaluation, whose callbacks look at it.</summary>
-    private void Probe()
+    private void Remember()
     {
-        if (parts.Probe is not { } probe || !parts.Ranks.IsFirst)
+        if (parts.Probes.Count == 0 || !parts.Ranks.IsFirst)
             return;
         EnsureFinite();
         using var averaged = parts.Optimizer.Average?.Use();
-        var scores = Score(probe, probe.Train, ForgettingProbe.Prefix);
-        _state.Log(scores.Metrics);
-        Emit(new Evaluated { Split = ForgettingProbe.Split, Metrics = scores.Metrics });
+        foreach (var probe in parts.Probes)
+        {
+            var scores = Score(probe.Task, probe.Task.Train, probe.Prefix);
+            _state.Log(scores.Metrics);
+            Emit(new Evaluated { Split = probe.Split, Metrics = scores.Metrics });
+        }
     }
 
     private void Speak()

@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Callbacks;
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Distributed;
@@ -30,4 +31,4 @@ public sealed record TrainerParts(
     EvaluationBatches EvaluationBatches,
     Heartbeat Heartbeat,
     MemoryForecast Forecast,
-    TrainingTask? Probe);
+    IReadOnlyList<Probe> Probes);

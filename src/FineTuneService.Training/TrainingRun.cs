@@ -103,7 +103,7 @@ public sealed class TrainingRun : IDisposable
         };
         var trainer = new Trainer(new(
             model, task, training, plan, optimizer, checkpoint, new CheckpointStore(folder), [.. Callbacks(training), new RunDiagnosis(facts)], samples, device, ranks, emit, clock,
-            folder, evaluationBatches, new Heartbeat(folder, clock), forecast, ForgettingProbe.Of(spec, config, tokenizer)));
+            folder, evaluationBatches, new Heartbeat(folder, clock), forecast, Probe.Of(spec, config, tokenizer)));
         return new(trainer, model, task.KlToBase, optimizer, forecast);
     }
 
@@ -138,6 +138,7 @@ public sealed class TrainingRun : IDisposable
             Train = Path.Combine(folder, spec.Dataset.Train),
             Validation = spec.Dataset.Validation is { } validation ? Path.Combine(folder, validation) : null,
             Test = spec.Dataset.Test is { } test ? Path.Combine(folder, test) : null,
+            Earlier = spec.Dataset.Earlier?.Select(earlier => Path.Combine(folder, earlier)).ToList(),
             Replay = spec.Dataset.Replay is { } replay ? replay with { Dataset = Path.Combine(folder, replay.Dataset) } : null,
         },
     };

@@ -103,19 +103,22 @@ internal sealed partial class RunJob(
         if (places.Adapter is not null)
             spec["method"]!["adapter"] = places.Adapter;
         await using var db = await databases.CreateDbContextAsync(cancel);
-        foreach (var (holder, field, id) in DatasetsOf(spec))
-            holder[field] = await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel), cancel);
+        foreach (var named in DatasetsOf(spec))
+        {
+            var id = named.GetValue<string>();
+            named.ReplaceWith(await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel), cancel));
+        }
         await File.WriteAllTextAsync(folder.Job + ".draft", spec.ToJsonString(SnakeCaseJson.Indented), cancel);
         File.Move(folder.Job + ".draft", folder.Job, overwrite: true);
         return folder;
     }
 
-    /// <summary>Where a specification names datasets.</summary>
-    private static List<(JsonNode Holder, string Field, string Id)> DatasetsOf(JsonNode spec)
+    /// <summary>The datasets that a specification names.</summary>
+    private static List<JsonNode> DatasetsOf(JsonNode spec)
     {
         var dataset = spec["dataset"]!;
-        (JsonNode? Holder, string Field)[] places = [(dataset, "train"), (dataset, "validation"), (dataset, "test"), (dataset["replay"], "dataset")];
-        return [.. from place in places let id = place.Holder?[place.Field]?.GetValue<string>() where id is not null select (place.Holder!, place.Field, id)];
+        JsonNode?[] named = [dataset["train"], dataset["validation"], dataset["test"], dataset["replay"]?["dataset"], .. dataset["earlier"]?.AsArray() ?? []];
+        return [.. named.OfType<JsonNode>()];
     }
 
     /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>

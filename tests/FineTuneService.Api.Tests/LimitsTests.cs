@@ -134,14 +134,16 @@ public sealed class LimitsTests(Api api) : IDisposable
     {
         var used = (string)(await api.Upload("used.csv", "text,label\ngood,1\nbad,0\n"))["id"]!;
         var replayed = (string)(await api.Upload("replayed.csv", "text\nbad\n"))["id"]!;
+        var remembered = (string)(await api.Upload("remembered.csv", "text\nfine\n"))["id"]!;
         var unused = (string)(await api.Upload("unused.csv", "text,label\ngood,1\n"))["id"]!;
-        await api.Post("/jobs", $$"""{"base_model": "tiny-bert-en", "task": "masked-lm", "dataset": {"train": "{{used}}", "replay": {"dataset": "{{replayed}}"} } }""", HttpStatusCode.Created);
-        await api.InDatabase(db => db.Database.ExecuteSqlAsync($"UPDATE finetune.datasets SET created_at = now() - interval '400 days' WHERE id IN ({used}, {replayed}, {unused})", Api.Cancel));
+        await api.Post("/jobs", $$"""{"base_model": "tiny-bert-en", "task": "masked-lm", "dataset": {"train": "{{used}}", "replay": {"dataset": "{{replayed}}"}, "earlier": ["{{remembered}}"]} }""", HttpStatusCode.Created);
+        await api.InDatabase(db => db.Database.ExecuteSqlAsync($"UPDATE finetune.datasets SET created_at = now() - interval '400 days' WHERE id IN ({used}, {replayed}, {remembered}, {unused})", Api.Cancel));
 
         await Keep(new() { Datasets = TimeSpan.FromDays(300) });
 
         await api.Get($"/datasets/{used}");
         await api.Get($"/datasets/{replayed}");
+        await api.Get($"/datasets/{remembered}");
         await api.Get($"/datasets/{unused}", HttpStatusCode.NotFound);
         Assert.Single(Directory.GetFiles(api.Storage.DatasetsDirectory, $"*{used}*"));
         Assert.Empty(Directory.GetFiles(api.Storage.DatasetsDirectory, $"*{unused}*"));

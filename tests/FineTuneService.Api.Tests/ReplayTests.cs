@@ -32,6 +32,20 @@ public sealed class ReplayTests(Api api)
     }
 
     [Fact]
+    public async Task Earlier_datasets_that_are_scored_stay_as_well()
+    {
+        var (train, old) = (await Upload("earlier-new.jsonl", Rows), await Upload("earlier-old.jsonl", Rows.Replace("one", "six", StringComparison.Ordinal)));
+        string Naming(string earlier, string task = "masked-lm") => $$"""{"base_model": "tiny-bert-en", "task": "{{task}}", "dataset": {"train": "{{train}}", "earlier": ["{{train}}", "{{earlier}}"]} }""";
+
+        var job = await api.Post("/jobs", Naming("earlier-old.jsonl"), HttpStatusCode.Created);
+
+        Assert.Equal($"""["{train}","{old}"]""", job["spec"]!["dataset"]!["earlier"]!.ToJsonString());
+        await Api.Read(await api.Http.DeleteAsync($"/datasets/{old}", Api.Cancel), HttpStatusCode.Conflict);
+        Assert.Equal(["/dataset/earlier/1"], Api.Pointers(await api.Post("/jobs", Naming("ds_0"), HttpStatusCode.UnprocessableEntity)));
+        Assert.Contains("/dataset/earlier", Api.Pointers(await api.Post("/jobs", Naming(old, "text-classification"), HttpStatusCode.UnprocessableEntity)));
+    }
+
+    [Fact]
     public async Task Another_project_has_no_such_dataset()
     {
         var old = await Upload("replay-ours.jsonl", Rows);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 
 namespace FineTuneService.Cli.Tests;
@@ -70,10 +71,46 @@ public sealed class ForgettingTests
         static double Rise(SampleRun run) => Probes(run)[^1].Loss - Probes(run)[0].Loss;
     }
 
-    private static async Task<SampleRun> Train(string baseModel, string task, string method, TrainingArguments training)
+    /// <summary>What an earlier dataset taught is forgotten over a new one, which is told; not so much where it is replayed.</summary>
+    [Fact]
+    public async Task What_is_replayed_is_forgotten_less()
+    {
+        var training = Short with { MaxSteps = 30, PerDeviceTrainBatchSize = 8, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, ForgettingCheck = false, LearningRate = 3e-3 };
+        using var alone = await Train("tiny-llama-en", "causal-lm", "full", training, NameEarlier);
+        using var mixed = await Train("tiny-llama-en", "causal-lm", "full", training, folder =>
+        {
+            var dataset = NameEarlier(folder);
+            dataset["replay"] = new JsonObject { ["dataset"] = "plays.jsonl", ["fraction"] = 0.5 };
+            return dataset;
+        });
+
+        var (lost, kept) = (Rise(alone), Rise(mixed));
+        Assert.True(kept < lost - 0.3, $"{lost} {kept}");
+        Assert.Contains(Found(alone), finding => finding.Code == "forgetting" && finding.Explanation.Contains("plays.jsonl", StringComparison.Ordinal));
+        var started = Assert.Single(mixed.Events.OfType<RunStarted>());
+        Assert.Equal(started.TrainRows, 2 * started.ReplayedRows);
+        Assert.Contains(mixed.Events.OfType<Noted>(), note => note.Message.Contains("that are replayed", StringComparison.Ordinal));
+
+        static double Rise(SampleRun run) => run.Events.OfType<Evaluated>().Where(evaluated => evaluated.Split == "earlier_0").Select(evaluated => evaluated.Metrics["earlier_0_loss"]).ToArray() is [var before, var after] ? after - before : double.NaN;
+
+        static JsonObject NameEarlier(string folder)
+        {
+            File.WriteAllLines(Path.Combine(folder, "plays.jsonl"), File.ReadLines(Path.Combine(Finetune.Samples, "shakespeare", "train.jsonl")).Take(20));
+            return new() { ["train"] = "train.tsv", ["validation_split"] = 0, ["earlier"] = new JsonArray("plays.jsonl") };
+        }
+    }
+
+    /// <param name="dataset">What is learnt, if not the sample, from the run's folder.</param>
+    private static async Task<SampleRun> Train(string baseModel, string task, string method, TrainingArguments training, Func<string, JsonObject>? dataset = null)
     {
         var run = new SampleRun(training);
         run.WriteSpec(training, baseModel, method, task);
+        if (dataset is not null)
+        {
+            var spec = JsonNode.Parse(File.ReadAllText(run.Folder.Job))!;
+            spec["dataset"] = dataset(run.Folder.Path);
+            File.WriteAllText(run.Folder.Job, spec.ToJsonString());
+        }
         var (exitCode, _, error) = await Finetune.Run("train", run.Folder.Path);
         Assert.True(exitCode == TrainerExit.Succeeded, error);
         return run;

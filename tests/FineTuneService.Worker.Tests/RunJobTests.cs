@@ -36,7 +36,7 @@ public sealed class RunJobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_is_replayed_is_brought_to_the_trainer()
+    public async Task What_is_replayed_or_remembered_is_brought_to_the_trainer()
     {
         _house.StartWorker();
         var id = await _house.Enqueue(steps: 3, change: spec =>
@@ -45,6 +45,7 @@ public sealed class RunJobTests : IAsyncLifetime
             spec["dataset"]!["validation"] = null;
             spec["dataset"]!["validation_split"] = 0;
             spec["dataset"]!["replay"] = new JsonObject { ["dataset"] = "ds_dev", ["fraction"] = 0.2 };
+            spec["dataset"]!["earlier"] = new JsonArray("ds_dev");
         });
 
         await _house.WaitFor(id, job => job.Status == JobStatus.Succeeded);
@@ -52,6 +53,8 @@ public sealed class RunJobTests : IAsyncLifetime
         await using var db = await _house.Database();
         var started = JsonNode.Parse(await db.Events.Where(row => row.JobId == id && row.Type == "started").Select(row => row.Data).SingleAsync(Cancel))!;
         Assert.Equal((500, 100), ((int)started["train_rows"]!, (int)started["replayed_rows"]!)); // 400 of 400, and as many of 64 as make a fifth.
+        var evaluations = await db.Events.Where(row => row.JobId == id && row.Type == "evaluate").Select(row => row.Data).ToListAsync(Cancel);
+        Assert.Equal(2, evaluations.Count(data => data.Contains("earlier_0_loss", StringComparison.Ordinal)));
     }
 
     [Fact]

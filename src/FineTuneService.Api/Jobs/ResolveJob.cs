@@ -47,6 +47,9 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings
         var validation = await FindDataset(data.Validation, "/dataset/validation", faults, cancel);
         var test = await FindDataset(data.Test, "/dataset/test", faults, cancel);
         var replay = await FindDataset(data.Replay?.Dataset, ReplayPointer, faults, cancel);
+        var earlier = new List<(string Pointer, FoundDataset? Dataset)>();
+        foreach (var (index, name) in (data.Earlier ?? []).Index())
+            earlier.Add(($"/dataset/earlier/{index}", await FindDataset(name, $"/dataset/earlier/{index}", faults, cancel)));
         var spec = draft.Spec with
         {
             Dataset = data with
@@ -54,6 +57,7 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings
                 Train = train?.Id ?? data.Train,
                 Validation = validation?.Id,
                 Test = test?.Id,
+                Earlier = data.Earlier?.Select((name, index) => earlier[index].Dataset?.Id ?? name).ToList(),
                 Replay = replay is null ? data.Replay : data.Replay! with { Dataset = replay.Id },
             },
         };
@@ -63,7 +67,7 @@ public sealed class ResolveJob(FineTuneDb db, FindBaseModel models, SinkSettings
         else if (draft.Model is { Config: { } config, Tensors: { } tensors })
             ((TrainingMethodConfig?)spec.Method)?.CheckModel(config, LayerOutline.Of(config, tensors, task.Head), task.Head, faults);
         var resolved = SpecResolver.Resolve(spec, Facts(draft.Model, train), faults);
-        CheckData(task, resolved.Spec.Dataset, train, [("/dataset/validation", validation), ("/dataset/test", test), (ReplayPointer, replay)], faults);
+        CheckData(task, resolved.Spec.Dataset, train, [("/dataset/validation", validation), ("/dataset/test", test), (ReplayPointer, replay), .. earlier], faults);
         await CheckScheduling(spec.Scheduling, faults, cancel);
         if (spec.Training.ReportTo?.Values.Contains("mlflow") == true)
             faults.Require(sinks.Mlflow is not null, "/training/report_to", "mlflow", "This service knows no MLflow server.", "Leave it out, or have its operator set Sinks:Mlflow:TrackingUri.");

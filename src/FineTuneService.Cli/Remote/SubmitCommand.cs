@@ -10,7 +10,6 @@ namespace FineTuneService.Cli.Remote;
 /// <summary><c>finetune submit SPEC</c>: posts a job, with the files that it learns from.</summary>
 internal static class SubmitCommand
 {
-    private static readonly string[] Splits = ["train", "validation", "test"];
 
     public static Command Create()
     {
@@ -51,12 +50,14 @@ internal static class SubmitCommand
     private static void Place(JsonObject body, FileInfo file, string id)
     {
         var dataset = body["dataset"] as JsonObject ?? [];
-        var places = Splits.Select(split => (Holder: dataset, Field: split)).Append((Holder: dataset["replay"] as JsonObject ?? [], Field: "dataset"));
-        var named = places.Where(place => place.Holder[place.Field] is JsonValue value && value.TryGetValue<string>(out var name) && Names(name, file)).ToList();
+        JsonNode?[] places = [dataset["train"], dataset["validation"], dataset["test"], (dataset["replay"] as JsonObject)?["dataset"], .. dataset["earlier"] as JsonArray ?? []];
+        var named = places.OfType<JsonValue>().Where(value => value.TryGetValue<string>(out var name) && Names(name, file)).ToList();
         if (named.Count == 0 && dataset["train"] is not null)
-            throw new FaultException("--dataset", file.ToString(), "The specification does not name this file.", "Name it in /dataset/train, validation, test or replay by the path that is given here.");
-        foreach (var (holder, field) in named.DefaultIfEmpty((dataset, "train")))
-            holder[field] = id;
+            throw new FaultException("--dataset", file.ToString(), "The specification does not name this file.", "Name it in /dataset/train, validation, test, replay or earlier by the path that is given here.");
+        if (named.Count == 0)
+            dataset["train"] = id;
+        foreach (var value in named)
+            value.ReplaceWith(id);
         body["dataset"] = dataset.Parent is null ? dataset : body["dataset"];
     }
 

@@ -11,8 +11,8 @@ namespace FineTuneService.Training.Assessment;
 /// </summary>
 public static class ForgettingProbe
 {
-    /// <summary>Of its evaluations among the run's events, and of their metrics.</summary>
-    public const string Split = "probe", Prefix = "probe_";
+    /// <summary>Of its evaluations among the run's events.</summary>
+    public const string Split = "probe";
 
     private const int MostTokens = 128;
 

@@ -22,6 +22,7 @@ internal static class DatasetKey
                 Train = Path.GetFileName(dataset.Train),
                 Validation = Path.GetFileName(dataset.Validation),
                 Test = Path.GetFileName(dataset.Test),
+                Earlier = null,
                 Replay = dataset.Replay is { } replay ? new() { Dataset = Path.GetFileName(replay.Dataset) } : null,
             },
             Catalog.Json));

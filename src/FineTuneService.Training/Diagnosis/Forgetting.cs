@@ -5,7 +5,7 @@ using static System.FormattableString;
 
 namespace FineTuneService.Training.Diagnosis;
 
-/// <summary>Whether the model unlearns what it knew of general text (McCloskey and Cohen 1989), where the run measures it.</summary>
+/// <summary>Whether the model unlearns what it knew (McCloskey and Cohen 1989), where the run measures it.</summary>
 internal static class Forgetting
 {
     public const string Code = "forgetting";
@@ -16,10 +16,13 @@ internal static class Forgetting
     /// <summary>What adapters are trained with where nothing is said.</summary>
     private const double RateOfAdapters = 2e-4;
 
+    /// <summary>Of general text and of earlier datasets, the one that is forgotten most.</summary>
     public static Finding? Told(RunHistory history)
     {
-        var loss = history.Of(ForgettingProbe.Prefix + "loss");
-        if (loss.Count < 2 || loss.Steps[0] != 0)
+        var earlier = (history.Facts.Spec.Dataset.Earlier ?? []).Select((file, index) => (Probe.Earlier(index), Name: Path.GetFileName(file)));
+        var (text, loss) = earlier.Prepend((ForgettingProbe.Split, "general text")).Select(probe => (probe.Item2, Loss: history.Of($"{probe.Item1}_loss")))
+            .Where(probe => probe.Loss.Count >= 2 && probe.Loss.Steps[0] == 0).OrderByDescending(probe => probe.Loss.Last - probe.Loss.First).FirstOrDefault();
+        if (loss is null)
             return null;
         var factors = loss.Values.Select(value => Math.Exp(value - loss.First)).ToList();
         if (factors[^1] < Rise)
@@ -33,7 +36,7 @@ internal static class Forgetting
             Severity = factors[^1] < HighRise ? FindingSeverity.Warning : FindingSeverity.High,
             FromStep = loss.Steps[factors.FindIndex(factor => factor >= Rise)],
             ToStep = loss.LastStep,
-            Explanation = Invariant($"Perplexity on general text is {factors[^1]:G3} times what it was before the first step (loss {loss.First:G3}, now {loss.Last:G3}): the model forgets what it knew."),
+            Explanation = Invariant($"Perplexity on {text} is {factors[^1]:G3} times what it was before the first step (loss {loss.First:G3}, now {loss.Last:G3}): the model forgets what it knew."),
             Remedy = isFull
                 ? "Train adapters (method lora) in place of all weights, or hold the model near its base (training.kl_to_base_weight), or mix rows of an earlier dataset or of general text in (dataset.replay), or lower the learning rate."
                 : "Lower the learning rate, or hold the model near its base (training.kl_to_base_weight), or mix rows of an earlier dataset or of general text in (dataset.replay).",

@@ -80,7 +80,7 @@ internal sealed class MemoryForecaster
         var baseCopy = Training.KlToBaseWeight > 0 && _spec.Method is not LoraConfig ? Sum(slot => _width * slot.Count) : 0;
         var standing = frozen + trained + copies + state + average + baseCopy;
         var (step, activations, logits) = Step(gradients);
-        var evaluates = Training.EvalStrategy != IntervalStrategy.No || Training.EvalOnStart || Training.ForgettingCheck || _spec.Dataset.Test is not null;
+        var evaluates = Training.EvalStrategy != IntervalStrategy.No || Training.EvalOnStart || Training.ForgettingCheck || _spec.Dataset.Test is not null || _spec.Dataset.Earlier is { Count: > 0 };
         return new()
         {
             Parameters = Sum(slot => slot.Count),
