@@ -151,6 +151,13 @@ public sealed record TrainingArguments
     /// </summary>
     public bool ForgettingCheck { get; init; }
 
+    /// <summary>
+    /// How much forgetting counts where checkpoints are compared: evaluations give <c>eval_forgetting_aware_loss</c>, their loss and this times what the losses on general text and on earlier datasets
+    /// have risen by, on average, since before the first step; <see cref="MetricForBestModel"/> is that unless named. Needs <see cref="ForgettingCheck"/> or <c>dataset.earlier</c>.
+    /// </summary>
+    [Range(0.0, 1e6)]
+    public double ForgettingWeight { get; init; }
+
     // Saving
 
     public IntervalStrategy SaveStrategy { get; init; } = IntervalStrategy.Epoch;
@@ -168,7 +175,7 @@ public sealed record TrainingArguments
     /// <summary>End with the best checkpoint as the result. Hugging Face: false.</summary>
     public bool LoadBestModelAtEnd { get; init; } = true;
 
-    /// <summary>Name of an evaluation metric, with or without <c>eval_</c>. Default: <c>loss</c>.</summary>
+    /// <summary>Name of an evaluation metric, with or without <c>eval_</c>. Default: <c>loss</c>; see <see cref="ForgettingWeight"/>.</summary>
     [Length(1, 64)]
     public string? MetricForBestModel { get; init; }
 

@@ -60,7 +60,7 @@ public sealed class SpecResolver
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
-        Probe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Dataset, faults);
+        Probe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Dataset, spec.Training, faults);
         KlToBase.Check((TrainingTaskConfig)spec.Task, spec.Init, (TrainingMethodConfig)method, spec.Training, faults);
         if (spec.Dataset.Replay is { } replay)
             faults.Require(
@@ -139,7 +139,9 @@ public sealed class SpecResolver
         if (training.EvalStrategy == IntervalStrategy.No)
             return training;
 
-        var metric = training.MetricForBestModel ?? Choose("/training/metric_for_best_model", "loss", "Unless named, the best model has the lowest evaluation loss.");
+        var metric = training.MetricForBestModel ?? (training.ForgettingWeight > 0
+            ? Choose("/training/metric_for_best_model", Probe.AwareLoss, "What is forgotten counts by forgetting_weight.")
+            : Choose("/training/metric_for_best_model", "loss", "Unless named, the best model has the lowest evaluation loss."));
         var isLoss = metric.EndsWith("loss", StringComparison.Ordinal) || metric.EndsWith("perplexity", StringComparison.Ordinal);
         return training with
         {

@@ -214,7 +214,7 @@ public sealed class Trainer(TrainerParts parts)
         if (parts.Task.Validation is not { } validation || !parts.Ranks.IsFirst)
             return;
         using var averaged = parts.Optimizer.Average?.Use();
-        var scores = Score(parts.Task, validation, EvaluationMetric.Prefix);
+        var scores = WithForgetting(Score(parts.Task, validation, EvaluationMetric.Prefix));
         (_state.Resume.EvaluatedHere, _judged) = (new(scores.Metrics), scores.Outputs);
         _state.Log(scores.Metrics);
         Emit(new Evaluated { Split = "validation", Metrics = scores.Metrics, ConfusionMatrix = scores.ConfusionMatrix, Labels = scores.Labels });
@@ -224,6 +224,14 @@ public sealed class Trainer(TrainerParts parts)
         foreach (var callback in parts.Callbacks)
             callback.OnEvaluate(_state, scores, _control);
     }
+
+    private Scores WithForgetting(Scores scores) => Arguments.ForgettingWeight == 0 ? scores : scores with
+    {
+        Metrics = new Dictionary<string, double>(scores.Metrics)
+        {
+            [EvaluationMetric.Named(Probe.AwareLoss)] = scores.Metrics[EvaluationMetric.Named("loss")] + Arguments.ForgettingWeight * Probe.Rise(parts.Probes, _state.LogHistory),
+        },
+    };
 
     /// <summary>What the model knows of text that it does not learn; before an evaluation, whose callbacks look at it.</summary>
     private void Remember()

@@ -18,6 +18,7 @@ public sealed class ForgettingTests
         SaveSteps = 4,
         LoadBestModelAtEnd = false,
         ForgettingCheck = true,
+        ForgettingWeight = 0.5,
     };
 
     /// <summary>The same text and the same hidden tokens, whatever the seed and the method; and a rate that wrecks the model is told.</summary>
@@ -36,6 +37,12 @@ public sealed class ForgettingTests
         Assert.True(lost.Loss > known.Loss + Math.Log(2), $"{known} {lost}");
         Assert.DoesNotContain(Found(gentle), finding => finding.Code == "forgetting");
         Assert.Contains(Found(rough), finding => finding is { Code: "forgetting", Severity: FindingSeverity.High } && finding.Patch!.ToJsonString() == """{"method":{"type":"lora"},"training":{"learning_rate":0.0002}}""");
+
+        // Where checkpoints are compared it counts.
+        var evaluated = rough.Events.OfType<Evaluated>().First(evaluated => evaluated.Split == "validation");
+        var forgotten = Probes(rough).Single(probe => probe.Step == evaluated.Step).Loss - Probes(rough)[0].Loss;
+        Assert.Equal(evaluated.Metrics["eval_loss"] + 0.5 * forgotten, evaluated.Metrics["eval_forgetting_aware_loss"], 1e-9);
+        Assert.Equal("eval_forgetting_aware_loss", rough.Events.OfType<RunSucceeded>().Single().BestMetricName);
 
         // A run that goes on from its checkpoint still knows what the model knew.
         var log = File.ReadAllLines(gentle.Folder.Events);
@@ -75,7 +82,7 @@ public sealed class ForgettingTests
     [Fact]
     public async Task What_is_replayed_is_forgotten_less()
     {
-        var training = Short with { MaxSteps = 30, PerDeviceTrainBatchSize = 8, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, ForgettingCheck = false, LearningRate = 3e-3 };
+        var training = Short with { MaxSteps = 30, PerDeviceTrainBatchSize = 8, SaveStrategy = IntervalStrategy.No, EvalStrategy = IntervalStrategy.No, ForgettingCheck = false, ForgettingWeight = 0, LearningRate = 3e-3 };
         using var alone = await Train("tiny-llama-en", "causal-lm", "full", training, NameEarlier);
         using var mixed = await Train("tiny-llama-en", "causal-lm", "full", training, folder =>
         {

@@ -28,6 +28,18 @@ public sealed class SpecResolverTests
     }
 
     [Fact]
+    public void What_is_forgotten_counts_only_where_it_is_measured()
+    {
+        var spec = Spec with { Task = new CausalLmConfig(), Training = new() { ForgettingWeight = 0.5 } };
+        var faults = new FaultList();
+        SpecResolver.Resolve(spec, Facts with { Columns = ["text"] }, faults);
+
+        Assert.Equal("/training/forgetting_weight", Assert.Single(faults.All).Pointer);
+        foreach (var measured in new[] { spec with { Training = spec.Training with { ForgettingCheck = true } }, spec with { Dataset = spec.Dataset with { Earlier = ["ds_2"] } } })
+            Assert.Equal(("forgetting_aware_loss", false), SpecResolver.Resolve(measured, Facts with { Columns = ["text"] }).Spec.Training is var resolved ? (resolved.MetricForBestModel, resolved.GreaterIsBetter) : default);
+    }
+
+    [Fact]
     public void What_has_no_base_to_stay_near_is_refused()
     {
         IEnumerable<Fault> Refused(JobSpec spec)

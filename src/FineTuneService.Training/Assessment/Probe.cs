@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
@@ -10,13 +11,19 @@ namespace FineTuneService.Training.Assessment;
 /// <param name="Task">Which they are the training rows of.</param>
 public sealed record Probe(string Split, TrainingTask Task)
 {
+    /// <summary>Name of an evaluation's loss with what is forgotten, without prefix.</summary>
+    public const string AwareLoss = "forgetting_aware_loss";
+
     private const string Pointer = "/dataset/earlier";
 
     public string Prefix => Split + "_";
 
     /// <summary>What has no head for language, or learns from comparisons, has no loss on an earlier dataset before it is trained.</summary>
-    public static void Check(TrainingTaskConfig task, WeightsFrom init, DatasetSpec dataset, FaultList faults)
+    public static void Check(TrainingTaskConfig task, WeightsFrom init, DatasetSpec dataset, TrainingArguments training, FaultList faults)
     {
+        faults.Require(
+            training.ForgettingWeight == 0 || training.ForgettingCheck || dataset.Earlier is { Count: > 0 }, "/training/forgetting_weight", training.ForgettingWeight, "Nothing measures what is forgotten.",
+            "Set forgetting_check, name earlier datasets in dataset.earlier, or leave it out.");
         if (dataset.Earlier is not { Count: > 0 } earlier)
             return;
         faults.Require(
@@ -24,6 +31,14 @@ public sealed record Probe(string Split, TrainingTask Task)
             "Leave it out, and evaluate the result on it.");
         faults.Require(init == WeightsFrom.Pretrained, Pointer, earlier[0], "Weights that are drawn know nothing to forget.", "Leave it out, or start from pretrained weights.");
     }
+
+    /// <summary>What the losses have risen by since the first, on average.</summary>
+    /// <param name="log">As in <c>trainer_state.json</c>.</param>
+    public static double Rise(IReadOnlyList<Probe> probes, IReadOnlyList<JsonObject> log) => probes.Average(probe =>
+    {
+        var losses = log.Where(line => line.ContainsKey(probe.Prefix + "loss")).Select(line => (double?)line[probe.Prefix + "loss"] ?? double.NaN).ToList();
+        return losses[^1] - losses[0];
+    });
 
     /// <summary>Name of the evaluations of an earlier dataset, by its place among them.</summary>
     public static string Earlier(int index) => FormattableString.Invariant($"earlier_{index}");
