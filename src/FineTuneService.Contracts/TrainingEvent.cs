@@ -57,6 +57,12 @@ public sealed record RunStarted : TrainingEvent
     public required int TruncatedRows { get; init; }
     public required long TruncatedTokens { get; init; }
 
+    /// <summary>Of a classifier's training rows those whose text is there more than once, and those of them that have another label than most of their kind.</summary>
+    public int RepeatedRows { get; init; }
+
+    /// <inheritdoc cref="RepeatedRows"/>
+    public int ContradictedRows { get; init; }
+
     /// <summary>What the run is expected to need of memory, on the device that it trains on.</summary>
     public long? ForecastMemoryBytes { get; init; }
 

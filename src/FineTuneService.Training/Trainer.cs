@@ -166,6 +166,8 @@ public sealed class Trainer(TrainerParts parts)
             Device = parts.Device.ToString(),
             TruncatedRows = truncatedRows,
             TruncatedTokens = truncatedTokens,
+            RepeatedRows = parts.Task.Repeated.Rows,
+            ContradictedRows = parts.Task.Repeated.Contradicted,
             ForecastMemoryBytes = parts.Forecast.PeakBytes,
         });
         if (!parts.Ranks.IsFirst)

@@ -98,6 +98,7 @@ public sealed class TrainingRun : IDisposable
         var plan = new StepPlan(training, task.Train.RowsPerEpoch, RunAdaptation.Read(folder).MicroBatchSize);
         var facts = new RunFacts(spec, plan.TotalSteps, task.Train.RowsPerEpoch, task.Validation?.Count ?? 0, task.Truncated, Enumerable.Range(0, task.Train.Count).Sum(row => (long)task.Train.Length(row)))
         {
+            Repeated = task.Repeated,
             Adaptation = RunAdaptation.Read(folder),
             Memory = device.type == TorchSharp.DeviceType.CPU ? (forecast.PeakBytes, free) : null,
         };

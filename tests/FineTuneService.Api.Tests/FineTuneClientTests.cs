@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using FineTuneService.Client;
 using FineTuneService.Storage;
-using Contracts = FineTuneService.Contracts;
 
 namespace FineTuneService.Api.Tests;
 

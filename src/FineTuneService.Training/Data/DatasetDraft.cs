@@ -17,6 +17,12 @@ public sealed record DatasetFacts
     /// <summary>Tokens lost by it.</summary>
     public long TruncatedTokens { get; init; }
 
+    /// <summary>Training rows whose text is there more than once, and those of them that have another label than most of their kind.</summary>
+    public int RepeatedRows { get; init; }
+
+    /// <inheritdoc cref="RepeatedRows"/>
+    public int ContradictedRows { get; init; }
+
     /// <summary>Rows behind the training rows that are replayed: see <see cref="ReplayMix"/>.</summary>
     public int ReplayRows { get; init; }
 

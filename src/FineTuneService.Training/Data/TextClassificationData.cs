@@ -76,11 +76,14 @@ public sealed record TextClassificationData
         draft.Write("train", Train.Select(Stored));
         draft.Write("validation", Validation.Select(Stored));
         draft.Write("test", Test.Select(Stored));
+        var repeated = ProblemType != ProblemType.SingleLabelClassification ? [] : Train.GroupBy(row => row.Key, row => row.Labels[0]).Select(group => group.CountBy(label => label).Select(label => label.Value).ToArray()).Where(counts => counts.Sum() > 1).ToArray();
         draft.Facts = new()
         {
             Notes = [.. Ledgers.Select(ledger => ledger.ToString())],
             TruncatedRows = Train.Count(row => row.TruncatedTokens > 0),
             TruncatedTokens = Train.Sum(row => (long)row.TruncatedTokens),
+            RepeatedRows = repeated.Sum(counts => counts.Sum()),
+            ContradictedRows = repeated.Sum(counts => counts.Sum() - counts.Max()),
             Labels = Labels,
             ProblemType = ProblemType,
         };

@@ -33,8 +33,9 @@ internal static class Classes
             Invariant($"\"{labels[most]}\" is told of {100 * told:F0} % of the validation rows and true of {100 * there:F0} %; of another class only {100 * recall:F0} % are found."));
     }
 
+    /// <summary>Null as long as there is nothing to judge: a model that has learnt little gives its due to no class.</summary>
     private static (int[][] Matrix, string[] Labels)? Table(RunHistory history) =>
-        history.Scores is { ConfusionMatrix: { } matrix, Labels: { } labels } && history.Step >= history.Facts.TotalSteps / 2 ? (matrix, labels) : null;
+        history.Scores is { ConfusionMatrix: { } matrix, Labels: { } labels } && history.Step >= history.Facts.TotalSteps / 2 && !Fit.IsBarelyBetter(history) ? (matrix, labels) : null;
 
     private static int[] Predicted(int[][] matrix) => [.. Enumerable.Range(0, matrix.Length).Select(column => matrix.Sum(row => row[column]))];
 

@@ -17,6 +17,9 @@ internal static class Fit
     /// <summary>What an evaluation's loss still fell by at the end, of a run that should have gone on.</summary>
     private const double StillFalling = 0.03;
 
+    /// <summary>A training loss that is lower than the validation loss by this share says that more epochs would teach the rows, and not what they are examples of.</summary>
+    private const double Gap = 0.03;
+
     public static Finding? Overfitting(RunHistory history)
     {
         var validation = history.EvalLoss;
@@ -46,14 +49,19 @@ internal static class Fit
         };
     }
 
+    /// <summary>Whether a classifier tells little more than guessing does, of the rows that it learns and of others.</summary>
+    public static bool IsBarelyBetter(RunHistory history) =>
+        history.LossOfChance is { } chance && history.EvalLoss is { Count: > 0 } validation && validation.Last > 0.93 * chance && history.TrainLoss.Mean(0.75 * history.Step, history.Step) > 0.9 * chance;
+
     /// <summary>Told at the end, since until then there is hope.</summary>
     public static Finding? Underfitting(RunHistory history)
     {
         var validation = history.EvalLoss;
         if (!history.HasEnded || validation.Count == 0)
             return null;
-        var barelyBetter = history.LossOfChance is { } chance && validation.Last > 0.93 * chance && history.TrainLoss.Mean(0.75 * history.Step, history.Step) > 0.9 * chance;
-        var falling = validation.Count >= 2 && validation.Lowest == validation.Count - 1 && 1 - (validation.Last / validation.Values[^2]) > StillFalling;
+        var barelyBetter = IsBarelyBetter(history);
+        var falling = validation.Count >= 2 && validation.Lowest == validation.Count - 1 && 1 - (validation.Last / validation.Values[^2]) > StillFalling
+            && history.TrainLoss.Mean(0.75 * history.Step, history.Step) > (1 - Gap) * validation.Last;
         var epochs = history.Facts.Spec.Training.NumTrainEpochs.Resolved;
         return !barelyBetter && !falling ? null : new()
         {

@@ -13,7 +13,7 @@ public sealed class RunDiagnosis(RunFacts facts) : TrainerCallback
     /// <summary>Each looks for one thing, and tells it or null.</summary>
     private static readonly Func<RunHistory, Finding?>[] Rules =
     [
-        Data.TooSmall, Data.Truncation, Memory.Pressure,
+        Data.TooSmall, Data.Truncation, Data.LabelNoise, Memory.Pressure,
         StepSize.TooHigh, StepSize.TooLow,
         Fit.Overfitting, Fit.Underfitting, Gain.StopNow,
         Classes.Dead, Classes.Dominated,

@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Diagnosis;
 
@@ -8,6 +9,9 @@ namespace FineTuneService.Training.Diagnosis;
 /// <param name="TrainTokens">Tokens of the training rows that are left.</param>
 public sealed record RunFacts(JobSpec Spec, int TotalSteps, int TrainRows, int ValidationRows, (int Rows, long Tokens) Truncated, long TrainTokens)
 {
+    /// <inheritdoc cref="TrainingTask.Repeated"/>
+    public (int Rows, int Contradicted) Repeated { get; init; }
+
     /// <summary>What the run had to change about itself before it came this far.</summary>
     public RunAdaptation Adaptation { get; init; } = new();
 

@@ -36,7 +36,7 @@ internal static class StepSize
         var low = smooth.Lowest;
         var learnt = loss.First - smooth.Values[low];
         var back = smooth.Values.Skip(low).Max();
-        var thrownBack = learnt > 5 * Progress * loss.First && back - smooth.Values[low] > ThrownBack * learnt;
+        var thrownBack = learnt > 5 * Progress * loss.First && back - smooth.Values[low] > ThrownBack * learnt && !IsBestAtItsEnd(history.EvalLoss);
         if (!rose && !thrownBack)
             return null;
         var learntNothing = smooth.Last > (1 - Progress) * Math.Min(loss.First, history.LossOfChance ?? double.PositiveInfinity);
@@ -56,6 +56,9 @@ internal static class StepSize
             Patch = Patch.Training(("learning_rate", lower), ("warmup_steps", 0.1)),
         };
     }
+
+    /// <summary>Such a run has been thrown back by the noise of its batches alone.</summary>
+    private static bool IsBestAtItsEnd(Curve validation) => validation.Count >= 2 && validation.Values.SkipLast(1).Min() > (1 + Progress) * validation.Last;
 
     public static Finding? TooLow(RunHistory history)
     {

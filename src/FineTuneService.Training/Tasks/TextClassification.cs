@@ -99,6 +99,8 @@ public sealed class TextClassificationTask(TokenizedDataset data, int? padding, 
 
     public override (int Rows, long Tokens) Truncated => (data.Facts.TruncatedRows, data.Facts.TruncatedTokens);
 
+    public override (int Rows, int Contradicted) Repeated => (data.Facts.RepeatedRows, data.Facts.ContradictedRows);
+
     public override bool HasClasses => _problemType != ProblemType.Regression;
 
     public override IEnumerable<string> Notes => data.Facts.Notes;

@@ -83,6 +83,9 @@ public abstract class TrainingTask
     /// <summary>Rows cut to the maximal length, and the tokens lost by it.</summary>
     public abstract (int Rows, long Tokens) Truncated { get; }
 
+    /// <summary>Training rows whose text is there more than once, and those of them that have another label than most of their kind.</summary>
+    public virtual (int Rows, int Contradicted) Repeated => default;
+
     /// <summary>Whether <see cref="Scores.Outputs"/> tell of classes, so that a checkpoint can be calibrated.</summary>
     public virtual bool HasClasses => false;
 

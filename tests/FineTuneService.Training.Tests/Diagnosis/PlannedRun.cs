@@ -21,6 +21,12 @@ internal sealed record PlannedRun(string Name, int Seed, string[] Expected, stri
 
     public bool IsAdapter { get; init; }
 
+    /// <summary>A regression in which the square of one label is larger than any fp32 number.</summary>
+    public bool IsPoisoned { get; init; }
+
+    /// <summary>Rows that are there again with the other label, beside three times as many that are there again as they are.</summary>
+    public int Contradictions { get; init; }
+
     /// <summary>Rows at a time once memory has run out.</summary>
     public int? MicroBatchSize { get; init; }
 
@@ -41,7 +47,8 @@ internal sealed record PlannedRun(string Name, int Seed, string[] Expected, stri
         .. Of("dominated", 5, 1200, """{"num_train_epochs": 3, "learning_rate": 1e-4}""", ["dead_classes"], ["underfitting"], positive: 0.04),
         .. Of("small", 3, 60, """{"num_train_epochs": 5, "learning_rate": 3e-4}""", ["data_too_small"], ["underfitting", "overfitting", "dead_classes", "dominated_classes"]),
         .. Of("cut", 3, 2000, """{"num_train_epochs": 3, "learning_rate": 3e-4, "warmup_steps": 0.1, "max_length": 12}""", ["truncation"], ["underfitting", "overfitting"]),
-        .. Of("nan", 3, 1500, """{"num_train_epochs": 1, "learning_rate": 1e30, "max_grad_norm": 0}""", ["divergence"], ["learning_rate_too_high", "underfitting", "dead_classes", "dominated_classes"]),
+        .. Of("nan", 3, 1500, """{"num_train_epochs": 1, "learning_rate": 3e-4}""", ["divergence"], ["learning_rate_too_high", "underfitting"]).Select(run => run with { IsPoisoned = true }),
+        .. Of("noisy", 3, 1500, """{"num_train_epochs": 2, "learning_rate": 3e-4, "warmup_steps": 0.1}""", ["label_noise"], ["underfitting", "overfitting"]).Select(run => run with { Contradictions = 60 }),
         .. Of("tight", 3, 2000, """{"num_train_epochs": 3, "learning_rate": 3e-4, "warmup_steps": 0.1}""", ["memory_pressure"], microBatch: 4),
         .. Of("lm", 2, null, """{"num_train_epochs": 3, "learning_rate": 2e-3, "max_length": 128, "logging_steps": 2}""", isAdapter: true),
         .. Of("lmhigh", 2, null, """{"num_train_epochs": 2, "learning_rate": 0.1, "max_length": 128, "logging_steps": 2}""", ["learning_rate_too_high"]),
@@ -61,7 +68,7 @@ internal sealed record PlannedRun(string Name, int Seed, string[] Expected, stri
         var spec = new JsonObject
         {
             ["base_model"] = Path.Combine(Samples, "models", Rows is null ? "tiny-llama-en" : "tiny-bert-en"),
-            ["task"] = Rows is null ? "causal-lm" : "text-classification",
+            ["task"] = Rows is null ? "causal-lm" : IsPoisoned ? new JsonObject { ["type"] = "text-classification", ["problem_type"] = "regression" } : "text-classification",
             ["dataset"] = Rows is null ? new JsonObject { ["train"] = Path.Combine(Samples, "shakespeare", "train.jsonl"), ["validation_split"] = 0.1 } : Draw(folder),
             ["training"] = training,
         };
@@ -83,6 +90,9 @@ internal sealed record PlannedRun(string Name, int Seed, string[] Expected, stri
         var held = File.ReadLines(Path.Combine(Samples, "sst2", "dev.tsv")).Skip(1).OrderBy(_ => random.Next()).ToList();
         if (Positive is { } alike)
             held = [.. held.Where(IsPositive).Take((int)(alike * ValidationRows)), .. held.Where(row => !IsPositive(row))];
+        if (IsPoisoned)
+            rows[rows.Length / 2] = rows[rows.Length / 2][..^1] + "3e38";
+        rows = [.. rows, .. rows.Take(Contradictions).Select(row => row[..^1] + (IsPositive(row) ? '0' : '1')), .. rows.Skip(Contradictions).Take(3 * Contradictions)];
         File.WriteAllLines(Path.Combine(folder.Path, "train.tsv"), [header, .. rows]);
         File.WriteAllLines(Path.Combine(folder.Path, "validation.tsv"), [header, .. held.Take(ValidationRows)]);
         return new() { ["train"] = "train.tsv", ["validation"] = "validation.tsv" };
@@ -103,12 +113,13 @@ internal sealed record PlannedRun(string Name, int Seed, string[] Expected, stri
             ["expected"] = Strings(Expected),
             ["tolerated"] = Strings(Tolerated),
             ["training"] = spec["training"]!.DeepClone(),
-            ["task"] = (string)spec["task"]!,
+            ["task"] = spec["task"] is JsonValue task ? (string)task! : "regression",
             ["total_steps"] = started.TotalSteps,
             ["train_rows"] = started.TrainRows,
             ["validation_rows"] = started.ValidationRows,
             ["truncated"] = new JsonArray(started.TruncatedRows, started.TruncatedTokens),
             ["train_tokens"] = (long)events.OfType<StepLogged>().Select(logged => logged.Metrics["num_input_tokens_seen"] / Math.Max(0.01, logged.Epoch)).LastOrDefault(1),
+            ["repeated"] = new JsonArray(started.RepeatedRows, started.ContradictedRows),
             ["adaptation"] = MicroBatchSize is { } size ? new JsonObject { ["micro_batch_size"] = size } : null,
             ["confusion_matrix"] = scores?.ConfusionMatrix is { } matrix ? new JsonArray([.. matrix.Select(row => (JsonNode)new JsonArray([.. row.Select(count => (JsonNode)count)]))]) : null,
             ["labels"] = scores?.Labels is { } labels ? Strings(labels) : null,

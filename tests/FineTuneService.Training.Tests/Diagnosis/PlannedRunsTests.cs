@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Diagnosis;
 
-/// <summary>Trains sixty small models, good and bad on purpose, and judges what is told of them. What they logged lies beside the tests, as Fixtures/diagnosis/runs.jsonl has it.</summary>
+/// <summary>Trains sixty small models and a few, good and bad on purpose, and judges what is told of them; with the environment variable DIAGNOSIS_RUNS only those whose name begins so. What they logged lies beside the tests, as Fixtures/diagnosis/runs.jsonl has it.</summary>
 [Collection(GlobalGenerator.Name)]
 [Trait("Suite", "slow")]
 [Trait("Suite", "diagnosis")]
@@ -16,7 +16,8 @@ public sealed class PlannedRunsTests(ITestOutputHelper output)
         var told = new List<(RecordedRun Run, IReadOnlyCollection<string> Told)>();
         var grave = new List<string>();
         using var record = File.CreateText(Path.Combine(AppContext.BaseDirectory, "runs.jsonl"));
-        foreach (var planned in PlannedRun.All)
+        var only = Environment.GetEnvironmentVariable("DIAGNOSIS_RUNS") ?? "";
+        foreach (var planned in PlannedRun.All.Where(run => run.Name.StartsWith(only, StringComparison.Ordinal)))
         {
             var (run, findings) = Train(planned);
             record.WriteLine(run);
@@ -26,10 +27,10 @@ public sealed class PlannedRunsTests(ITestOutputHelper output)
                 grave.AddRange(findings.Where(finding => finding.Severity == FindingSeverity.High).Select(finding => $"{planned.Name}: {finding.Code}"));
         }
 
-        var quality = PlannedRun.All.SelectMany(run => run.Expected).Distinct().Select(code => (Code: code, Of: DiagnosisQuality.Of(code, told))).ToList();
+        var quality = told.SelectMany(run => run.Run.Expected).Distinct().Select(code => (Code: code, Of: DiagnosisQuality.Of(code, told))).ToList();
         foreach (var (code, of) in quality)
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{code,-24} precision {of.Precision:F2}, recall {of.Recall:F2}; {of.Wrong}"));
-        Assert.Equal(60, told.Count);
+        Assert.True(told.Count >= 60 || only.Length > 0);
         Assert.Empty(grave);
         Assert.All(quality, code => Assert.True(code.Of.Precision >= DiagnosisQuality.Bar && code.Of.Recall >= DiagnosisQuality.Bar, $"{code.Code}: {code.Of}"));
     }

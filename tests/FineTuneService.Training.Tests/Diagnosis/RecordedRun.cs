@@ -40,7 +40,7 @@ internal sealed class RecordedRun(JsonObject line)
         var spec = new JobSpec
         {
             BaseModel = "",
-            Task = new TextClassificationConfig(),
+            Task = (string?)line["task"] == "causal-lm" ? new CausalLmConfig() : new TextClassificationConfig(),
             Dataset = new() { Train = "" },
             Training = new()
             {
@@ -53,6 +53,7 @@ internal sealed class RecordedRun(JsonObject line)
         var truncated = line["truncated"].Deserialize<long[]>() ?? [0, 0];
         var facts = new RunFacts(spec, (int)line["total_steps"]!, (int)line["train_rows"]!, (int)line["validation_rows"]!, ((int)truncated[0], truncated[1]), (long?)line["train_tokens"] ?? 1)
         {
+            Repeated = line["repeated"].Deserialize<int[]>() is [var repeated, var contradicted] ? (repeated, contradicted) : default,
             Adaptation = line["adaptation"].Deserialize<RunAdaptation>(SnakeCaseJson.Options) ?? new(),
         };
         var scores = new Scores(new Dictionary<string, double>(), line["confusion_matrix"].Deserialize<int[][]>(), line["labels"].Deserialize<string[]>());

@@ -112,6 +112,20 @@ public sealed class RunDiagnosisTests
         Assert.Equal(FindingSeverity.Info, Assert.Single(Of(Facts with { ValidationRows = 20 }, [0.7, 0.5], [])).Severity);
     }
 
+    [Theory]
+    [InlineData(200, 4, null)]
+    [InlineData(1000, 20, null)]
+    [InlineData(200, 12, FindingSeverity.Warning)]
+    [InlineData(400, 100, FindingSeverity.High)]
+    public void Labels_that_contradict_each_other_are_told(int repeated, int contradicted, FindingSeverity? severity)
+    {
+        var finding = Of(Facts with { Repeated = (repeated, contradicted) }, [0.7, 0.6, 0.5, 0.4, 0.35], [0.65, 0.55, 0.5, 0.495]).SingleOrDefault();
+
+        Assert.Equal(severity, finding?.Severity);
+        if (finding is not null)
+            Assert.Equal(("label_noise", """{"training":{"label_smoothing_factor":0.1}}"""), (finding.Code, finding.Patch!.ToJsonString()));
+    }
+
     [Fact]
     public void Each_is_told_once_also_by_a_run_that_was_resumed()
     {
