@@ -5,6 +5,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Tests;
 
+[Collection("datasets of the samples, by their names")]
 public sealed class JobsTests(Api api)
 {
     [Fact]

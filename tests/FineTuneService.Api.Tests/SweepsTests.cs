@@ -7,6 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneService.Api.Tests;
 
+[Collection("datasets of the samples, by their names")]
 public sealed class SweepsTests(Api api)
 {
     private const string Rates = """ "/training/learning_rate": {"values": [1e-4, 1e-3]} """;
