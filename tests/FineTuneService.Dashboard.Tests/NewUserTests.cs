@@ -29,7 +29,7 @@ public sealed partial class NewUserTests(Service service, Browser browser) : ICl
         await Download(page);
 
         await page.GetByRole(AriaRole.Link, new() { Name = "Clone" }).ClickAsync();
-        var spec = page.GetByLabel("Specification");
+        var spec = page.GetByRole(AriaRole.Textbox, new() { Name = "Specification" }); // The page before has a section of this name.
         await Expect(spec).ToHaveValueAsync(new Regex("quick again"));
         await spec.FillAsync((await spec.InputValueAsync()).Replace("\"learning_rate\": 0.001", "\"learning_rate\": 0.0001", StringComparison.Ordinal));
         await page.GetByRole(AriaRole.Button, new() { Name = "Start training" }).ClickAsync();
