@@ -46,7 +46,8 @@ public sealed class QueueForecast(QueuePlaces places, TimeProvider clock) : IDis
         var lasted = await jobs.Where(other => other.Status == JobStatus.Succeeded && other.Requires == requires).OrderByDescending(other => other.FinishedAt).Take(Recent).Select(other => other.RunSeconds).ToListAsync(cancel);
         if (lasted.Count == 0)
             return new([], null);
+        var usual = lasted.Average();
         var running = await jobs.Where(other => other.Status == JobStatus.Preparing || other.Status == JobStatus.Running).Select(other => other.EtaSeconds).ToListAsync(cancel);
-        return new([.. running.Select(left => left ?? lasted.Average()).Concat(Enumerable.Repeat(0.0, slots)).OrderDescending().Take(slots)], lasted.Average());
+        return new([.. running.Select(left => left ?? usual).Concat(Enumerable.Repeat(0.0, slots)).OrderDescending().Take(slots)], usual);
     }
 }

@@ -25,7 +25,7 @@ internal sealed partial class RunJob
             return await Accompany(job, "the fetch of its files", stop => Patiently(async () =>
             {
                 await using var db = await databases.CreateDbContextAsync(stop);
-                foreach (var id in DatasetsOf(JsonNode.Parse(job.Spec)!).Select(named => named.GetValue<string>()))
+                foreach (var id in NamedDatasets.In(JsonNode.Parse(job.Spec)!["dataset"]!.AsObject()).Select(named => named.GetValue<string>()))
                     await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, stop), stop);
                 if (!await IsNewest(db, job, folder, stop))
                     await TakeOver(db, job, folder, stop);

@@ -103,7 +103,7 @@ internal sealed partial class RunJob(
         if (places.Adapter is not null)
             spec["method"]!["adapter"] = places.Adapter;
         await using var db = await databases.CreateDbContextAsync(cancel);
-        foreach (var named in DatasetsOf(spec))
+        foreach (var named in NamedDatasets.In(spec["dataset"]!.AsObject()))
         {
             var id = named.GetValue<string>();
             named.ReplaceWith(await datasets.Find(await db.Datasets.AsNoTracking().SingleAsync(row => row.Id == id, cancel), cancel));
@@ -111,14 +111,6 @@ internal sealed partial class RunJob(
         await File.WriteAllTextAsync(folder.Job + ".draft", spec.ToJsonString(SnakeCaseJson.Indented), cancel);
         File.Move(folder.Job + ".draft", folder.Job, overwrite: true);
         return folder;
-    }
-
-    /// <summary>The datasets that a specification names.</summary>
-    private static List<JsonNode> DatasetsOf(JsonNode spec)
-    {
-        var dataset = spec["dataset"]!;
-        JsonNode?[] named = [dataset["train"], dataset["validation"], dataset["test"], dataset["replay"]?["dataset"], .. dataset["earlier"]?.AsArray() ?? []];
-        return [.. named.OfType<JsonNode>()];
     }
 
     /// <summary>Pumps the log, tells that we are alive, and passes on what is asked of the run, until the trainer has ended.</summary>

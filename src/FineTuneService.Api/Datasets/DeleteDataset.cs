@@ -22,12 +22,12 @@ public static class DeleteDataset
         if (await db.Datasets.FromSql($"SELECT * FROM finetune.datasets WHERE id = {id} FOR UPDATE").ToListAsync(cancel) is not [var dataset])
             return ProblemException.NotFound("dataset", id);
         var user = await db.Jobs
-            .FromSql($"SELECT * FROM finetune.jobs WHERE {id} IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test', spec->'dataset'->'replay'->>'dataset') OR jsonb_exists(spec->'dataset'->'earlier', {id})")
+            .FromSqlRaw("SELECT * FROM finetune.jobs WHERE jsonb_exists(" + NamedDatasets.Sql + ", {0})", id)
             .OrderBy(job => job.Id).Select(job => job.Id).FirstOrDefaultAsync(cancel);
         if (user is not null)
             return ProblemException.Conflict($"The job '{user}' uses this dataset.");
         var waiting = await db.SweepTrials
-            .FromSql($"SELECT * FROM finetune.sweep_trials WHERE job_id IS NULL AND ({id} IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test', spec->'dataset'->'replay'->>'dataset') OR jsonb_exists(spec->'dataset'->'earlier', {id}))")
+            .FromSqlRaw("SELECT * FROM finetune.sweep_trials WHERE job_id IS NULL AND jsonb_exists(" + NamedDatasets.Sql + ", {0})", id)
             .Where(trial => db.Sweeps.Any(sweep => sweep.Id == trial.SweepId && sweep.Status == SweepStatus.Running))
             .Select(trial => trial.SweepId).FirstOrDefaultAsync(cancel);
         if (waiting is not null)

@@ -61,13 +61,11 @@ public sealed class RetentionService(
 
     private async Task DeleteDatasets(FineTuneDb db, DateTimeOffset before, CancellationToken cancel)
     {
-        var unused = await db.Datasets.FromSql($"""
-            SELECT * FROM finetune.datasets AS dataset WHERE created_at < {before}
-                AND NOT EXISTS (SELECT FROM finetune.jobs
-                    WHERE dataset.id IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test', spec->'dataset'->'replay'->>'dataset') OR jsonb_exists(spec->'dataset'->'earlier', dataset.id))
-                AND NOT EXISTS (SELECT FROM finetune.sweep_trials
-                    WHERE job_id IS NULL AND (dataset.id IN (spec->'dataset'->>'train', spec->'dataset'->>'validation', spec->'dataset'->>'test', spec->'dataset'->'replay'->>'dataset') OR jsonb_exists(spec->'dataset'->'earlier', dataset.id)))
-            """).AsNoTracking().Select(dataset => dataset.Id).ToListAsync(cancel);
+        var unused = await db.Datasets.FromSqlRaw(
+            "SELECT * FROM finetune.datasets AS dataset WHERE created_at < {0}"
+            + " AND NOT EXISTS (SELECT FROM finetune.jobs WHERE jsonb_exists(" + NamedDatasets.Sql + ", dataset.id))"
+            + " AND NOT EXISTS (SELECT FROM finetune.sweep_trials WHERE job_id IS NULL AND jsonb_exists(" + NamedDatasets.Sql + ", dataset.id))",
+            before).AsNoTracking().Select(dataset => dataset.Id).ToListAsync(cancel);
         foreach (var id in unused) // Until now: one may have been deleted or be used meanwhile.
             await DeleteDataset.TryDelete(id, db, datasets, cancel);
     }

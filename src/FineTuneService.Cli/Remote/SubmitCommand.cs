@@ -10,7 +10,6 @@ namespace FineTuneService.Cli.Remote;
 /// <summary><c>finetune submit SPEC</c>: posts a job, with the files that it learns from.</summary>
 internal static class SubmitCommand
 {
-
     public static Command Create()
     {
         var spec = new Argument<FileInfo>("spec") { Description = "The job's specification, as POST /jobs takes it." };
@@ -50,8 +49,7 @@ internal static class SubmitCommand
     private static void Place(JsonObject body, FileInfo file, string id)
     {
         var dataset = body["dataset"] as JsonObject ?? [];
-        JsonNode?[] places = [dataset["train"], dataset["validation"], dataset["test"], (dataset["replay"] as JsonObject)?["dataset"], .. dataset["earlier"] as JsonArray ?? []];
-        var named = places.OfType<JsonValue>().Where(value => value.TryGetValue<string>(out var name) && Names(name, file)).ToList();
+        var named = NamedDatasets.In(dataset).Where(value => value.TryGetValue<string>(out var name) && Names(name, file)).ToList();
         if (named.Count == 0 && dataset["train"] is not null)
             throw new FaultException("--dataset", file.ToString(), "The specification does not name this file.", "Name it in /dataset/train, validation, test, replay or earlier by the path that is given here.");
         if (named.Count == 0)
