@@ -25,6 +25,8 @@ RUN --mount=type=cache,target=/packages \
     && find /app/Cli/runtimes -mindepth 1 -maxdepth 1 ! -name linux-x64 -exec rm -r {} +
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0-noble AS host
+# The trainer's allocator: see build/prerequisites.sh.
+RUN apt-get update && apt-get install -y --no-install-recommends libtcmalloc-minimal4t64 && rm -rf /var/lib/apt/lists/*
 RUN install --directory --owner="$APP_UID" --group="$APP_UID" /data
 COPY --from=build /app /app
 COPY --chmod=755 deploy/healthcheck /app/healthcheck

@@ -95,6 +95,14 @@ need_postgres() {
     (($(postgres_version) >= 15)) || fail "PostgreSQL 15 or newer is still missing"
 }
 
+# The trainer's allocator. It does without, but takes up to twice the memory then.
+need_tcmalloc() {
+    /sbin/ldconfig -p | grep -q libtcmalloc_minimal.so.4 && return
+    apt_refresh "tcmalloc"
+    say "installing tcmalloc (package libtcmalloc-minimal4)"
+    apt_install libtcmalloc-minimal4
+}
+
 # For runs that several processes share.
 need_mpi() {
     command -v mpirun >/dev/null && return
@@ -150,6 +158,7 @@ need_prerequisites() {
     need_dotnet
     need_node
     need_postgres
+    need_tcmalloc
     # Executables of ours, unlike the dotnet command, look for the runtime here.
     DOTNET_ROOT=$(dirname "$(readlink -f "$(command -v dotnet)")")
     export DOTNET_ROOT

@@ -97,5 +97,15 @@ public sealed record RunAdaptation
         };
     }
 
+    /// <summary>As <see cref="LessMemory"/>, of a process that could not say what it was doing: evaluations take half the rows as well.</summary>
+    internal static Noted LessMemoryForAll(RunFolder folder, TrainingArguments training, int rows, string cause, string beginning)
+    {
+        var noted = LessMemory(folder, training, rows, cause, beginning);
+        if (training.PerDeviceEvalBatchSize is not (> 1 and var evaluated))
+            return noted;
+        Change(folder, adaptation => adaptation with { EvalBatchSize = (evaluated + 1) / 2 });
+        return noted with { Message = $"{noted.Message} Evaluations take {(evaluated + 1) / 2} rows at a time instead of {evaluated}." };
+    }
+
     internal static Noted OutOfMemory(string message) => new() { Level = "warning", Code = "out_of_memory", Message = message };
 }

@@ -117,7 +117,7 @@ public sealed class TrainingRun : IDisposable
             var beginning = new CheckpointStore(folder).Steps is [.., var last] ? $"checkpoint-{last}" : "the start";
             var cause = File.ReadAllText(folder.OutOfMemory);
             File.Delete(folder.OutOfMemory); // First: a run that cannot do with less may find more another time.
-            emit(RunAdaptation.LessMemory(folder, RunAdaptation.Read(folder).Apply(given), rows, cause, beginning));
+            emit(RunAdaptation.LessMemoryForAll(folder, RunAdaptation.Read(folder).Apply(given), rows, cause, beginning));
         }
         return spec with { Training = RunAdaptation.Read(folder).Apply(given) };
     }

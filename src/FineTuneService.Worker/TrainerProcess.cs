@@ -15,7 +15,7 @@ internal sealed class TrainerProcess : IDisposable
     private const int KeptErrorLines = 40;
     private const int SigAbort = 6, SigKill = 9;
 
-    private static readonly string[] AbortWords = ["std::bad_alloc", "Out of memory", "can't allocate memory", "CUDA out of memory"];
+    private static readonly string[] AbortWords = ["std::bad_alloc", "Out of memory", "can't allocate memory", "CUDA out of memory", "could not create a primitive"]; // The last is oneDNN's, which TorchSharp does not catch.
 
     private readonly Process _process;
     private readonly LastLines _errors = new(KeptErrorLines);

@@ -25,7 +25,7 @@ internal static class ForecastBenchmark
     {
         var clock = Stopwatch.StartNew();
         var (held, count) = (0, 0);
-        Console.WriteLine($"{"",3} {"family",-10} {"method",-10} {"run",-37}{"forecast",15} {"measured",9} {"ratio",6}  moment");
+        Console.WriteLine($"{"",3} {"family",-10} {"method",-10} {"run",-37}{"forecast",15} {"measured",9} {"ratio",6}  {"resident",8} {"of told",7}  moment");
         foreach (var number in chosen)
         {
             using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [Child, number.ToString(CultureInfo.InvariantCulture)]) { RedirectStandardOutput = true })!;
@@ -63,7 +63,7 @@ internal static class ForecastBenchmark
             run.Trainer.Train(CancellationToken.None);
             var (measured, moment) = sampler.Stop();
             var ratio = (double)run.Forecast.TensorBytes / measured;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{number,3} {one,-70} {run.Forecast.TensorBytes / 1e6,6:F0} MB {measured / 1e6,6:F0} MB {ratio,6:F3}  {run.Forecast.Largest.Name}, {moment}"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{number,3} {one,-70} {run.Forecast.TensorBytes / 1e6,6:F0} MB {measured / 1e6,6:F0} MB {ratio,6:F3}  {HostMemory.PeakBytes() / 1e6,5:F0} MB {(double)HostMemory.PeakBytes() / run.Forecast.PeakBytes,7:F3}  {run.Forecast.Largest.Name}, {moment}"));
             if (tellMoments)
             {
                 foreach (var told in run.Forecast.Moments)

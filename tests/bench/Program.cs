@@ -8,7 +8,7 @@ if (args is ["tokenizers", var text, .. var folders])
     TokenizerBenchmark.Run(folders, File.ReadAllLines(text));
     return 0;
 }
-if (args is [StepBenchmark.Child, ..])
+if (args is [StepBenchmark.Child or ForecastBenchmark.Child, ..])
     HostMemory.BeginAnew();
 TorchLibrary.EnsureLoaded();
 var peer = args is [.., "--peer", var command] ? new Peer(command) : null;

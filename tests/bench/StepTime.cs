@@ -13,8 +13,11 @@ internal sealed record Shape(string Name, int Layers, int Hidden, int Heads, int
 
     public static Shape Small { get; } = new("2 layers x 128", Layers: 2, Hidden: 128, Heads: 2, Batch: 32, Sequence: 64, Steps: 100);
 
-    /// <summary>Floating-point operations of one step: matrix products of forward (2 per multiply-add) and twice as many backward.</summary>
-    public double Operations => 3.0 * Batch * Sequence * Layers * (2.0 * 12 * Hidden * Hidden + 4.0 * Sequence * Hidden);
+    /// <summary>
+    /// Floating-point operations that one step takes: matrix products of forward (2 per multiply-add) and twice as many backward. Of the last layer, whose first tokens alone are judged, the others need no
+    /// more than their keys and values.
+    /// </summary>
+    public double Operations => 3.0 * Batch * Sequence * ((Layers - 1) * (2.0 * 12 * Hidden * Hidden + 4.0 * Sequence * Hidden) + 2.0 * 2 * Hidden * Hidden);
 }
 
 /// <summary>Means of some training steps of a DistilBERT classifier with random weights, in milliseconds, and what the process had besides.</summary>

@@ -53,11 +53,15 @@ public sealed class SafetensorsReader : IDisposable
         return tensor;
     }
 
-    /// <summary>Copies a tensor into one of the same shape, converting its type.</summary>
+    /// <summary>Copies a tensor into one of the same shape, converting its type; where there is nothing to convert, straight from the file, which then takes no memory besides.</summary>
     public void CopyTo(string name, Tensor destination)
     {
         using var scope = NewDisposeScope();
-        destination.copy_(Read(name));
+        var entry = Entry(name);
+        if (entry.Bytes > 0 && destination.dtype == TypeOf(name, entry.Dtype) && destination.device_type == TorchSharp.DeviceType.CPU && destination.is_contiguous() && destination.shape.SequenceEqual(entry.Shape))
+            ReadInto(destination, entry);
+        else
+            destination.copy_(Read(name));
     }
 
     public void Dispose()

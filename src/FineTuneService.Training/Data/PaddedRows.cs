@@ -6,6 +6,9 @@ namespace FineTuneService.Training.Data;
 /// <summary>Rows for an encoder in the making, padded on the right: <c>[rows, width]</c>; no mask where nothing is padded.</summary>
 internal sealed class PaddedRows(int height, int width, long padding, bool withTypes)
 {
+    /// <summary>The largest share of tokens with which it pays to take the padding out for some layers and put it in for others.</summary>
+    internal const double WorthPacking = 0.9;
+
     private readonly Tensor _ids = Numbers.Filled(padding, height, width);
     private readonly Tensor _mask = Numbers.Filled(0, height, width);
     private readonly Tensor? _types = withTypes ? Numbers.Filled(0, height, width) : null;
@@ -34,8 +37,18 @@ internal sealed class PaddedRows(int height, int width, long padding, bool withT
     public ModelInputs ToInputs()
     {
         if (Tokens < height * width)
-            return new(_ids, _mask, _types);
+            return new(_ids, _mask, _types) { TokenPlaces = Tokens <= WorthPacking * height * width ? Places() : null };
         _mask.Dispose();
         return new(_ids, null, _types);
+    }
+
+    private Tensor Places()
+    {
+        var places = Numbers.Filled(0, Tokens);
+        var all = Numbers.Of<long>(places);
+        for (var (row, at) = (0, 0); row < height; row++)
+            for (var token = 0; token < _lengths[row]; token++)
+                all[at++] = (long)row * width + token;
+        return places;
     }
 }

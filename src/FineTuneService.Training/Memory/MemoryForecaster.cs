@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Training.Data;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
@@ -44,15 +45,26 @@ internal sealed class MemoryForecaster
     /// <summary>Whether <see cref="MasterWeights"/> has a parameter in fp32.</summary>
     private bool HasMaster(ParameterSlot slot) => _width != 4 && !slot.IsQuantized && (slot.IsTrained || _spec.Method is null or FullFineTuningConfig);
 
-    private PassShape TrainingShape => new(Pass.Training, RowsOf(Math.Min(_workload.MicroBatchSize ?? Training.PerDeviceTrainBatchSize.Resolved, _workload.TrainRows)), Math.Min(_workload.LongestRow ?? MaxLength, MaxLength), _width)
+    private PassShape TrainingShape
     {
-        Drops = _spec.Task is not DpoConfig,
-        IsMasked = _workload.IsMasked,
-        GradientCheckpointing = Training.GradientCheckpointing,
-        KeptShare = KeptShare,
-        LabelSmoothing = Training.LabelSmoothingFactor,
-        ComparesWithBase = Training.KlToBaseWeight > 0,
-    };
+        get
+        {
+            var rows = Math.Min(_workload.MicroBatchSize ?? Training.PerDeviceTrainBatchSize.Resolved, _workload.TrainRows);
+            var length = Math.Min(_workload.LongestRow ?? MaxLength, MaxLength);
+            var batches = Training.MaxSteps is > 0 and var steps ? steps : Training.NumTrainEpochs.Resolved * _workload.TrainRows / rows;
+            var tokens = Training.TrainSamplingStrategy == TrainSamplingStrategy.GroupByLength ? null : _workload.FullestBatch(rows, length, batches);
+            return new(Pass.Training, RowsOf(rows), length, _width)
+            {
+                RealTokens = tokens <= PaddedRows.WorthPacking * rows * length ? tokens : null,
+                Drops = _spec.Task is not DpoConfig,
+                IsMasked = _workload.IsMasked,
+                GradientCheckpointing = Training.GradientCheckpointing,
+                KeptShare = KeptShare,
+                LabelSmoothing = Training.LabelSmoothingFactor,
+                ComparesWithBase = Training.KlToBaseWeight > 0,
+            };
+        }
+    }
 
     private PassShape EvaluationShape => new(Pass.Evaluation, RowsOf(Math.Min(Training.PerDeviceEvalBatchSize, _workload.EvaluatedRows ?? long.MaxValue)), Math.Min(_workload.LongestEvaluated ?? MaxLength, MaxLength), _width)
     {

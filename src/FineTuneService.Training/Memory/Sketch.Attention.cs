@@ -15,6 +15,9 @@ internal sealed partial class Sketch
 {
     private long Scores(long heads) => shape.Rows * heads * shape.Length * shape.Length;
 
+    /// <summary>Where only some tokens ask.</summary>
+    private long Scores(long heads, Value query, Value key) => query.Count == key.Count ? Scores(heads) : shape.Rows * heads * shape.Length * (query.Count * shape.Length / key.Count);
+
     /// <summary>The fused kernel, which keeps no scores; with dropout, or where a bias has a gradient, step by step.</summary>
     public Value Attention(Value query, Value key, Value value, AttentionSketch attention)
     {
@@ -34,7 +37,7 @@ internal sealed partial class Sketch
     /// <summary>See <see cref="Models.Layers.Attention.ScaledDotProduct"/>.</summary>
     private Value WithDropout(Value query, Value key, Value value, AttentionSketch attention) => _tape.Scope(() =>
     {
-        var count = Scores(attention.Heads);
+        var count = Scores(attention.Heads, query, key);
         var (left, right, last) = (Run(Run(query)), Run(key), Run(value)); // copied for the product, since heads lie apart
         var scores = _tape.Run(count, query.Width, [left, right], new() { Saves = [left, right] });
         if (attention.Bias is { } bias)

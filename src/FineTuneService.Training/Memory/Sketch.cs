@@ -18,6 +18,9 @@ internal sealed record PassShape(Pass Pass, long Rows, long Length, int Width)
 {
     public long Tokens => Rows * Length;
 
+    /// <summary>Tokens that are no padding, as far as it is known; null: all may be.</summary>
+    public long? RealTokens { get; init; }
+
     /// <summary>Whether dropout is at work.</summary>
     public bool Drops { get; init; }
 
@@ -72,7 +75,7 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
     public Value Embedding(string name, long count, long dim, bool perRow = true)
     {
         var table = plan.Slot(name + ".weight", [count, dim], SlotKind.Embedding);
-        var rows = _tape.Run((perRow ? shape.Tokens : shape.Length) * dim, shape.Width, [], new() { Weights = [table] });
+        var rows = _tape.Run((perRow || _tokens < shape.Tokens ? _tokens : shape.Length) * dim, shape.Width, [], new() { Weights = [table] });
         return plan.RankOf(name) is { } rank ? Update(name, rows, null, count, dim, rank) : rows;
     }
 

@@ -15,6 +15,9 @@ public sealed record Workload(long TrainRows)
     /// <summary>Tokens of the longest training row.</summary>
     public long? LongestRow { get; init; }
 
+    /// <summary>Mean and standard deviation of the training rows' tokens.</summary>
+    public (double Mean, double Deviation)? Lengths { get; init; }
+
     /// <summary>Tokens of the longest row that is evaluated.</summary>
     public long? LongestEvaluated { get; init; }
 
@@ -38,19 +41,20 @@ public sealed record Workload(long TrainRows)
     internal static Workload Of(TrainingTask task, PretrainedConfig config, IReadOnlyCollection<string> newKeys)
     {
         var evaluated = new[] { task.Validation, task.Test }.OfType<ExampleSet>().ToList();
-        var (longest, shortest) = (Lengths(task.Train).Max(), Lengths(task.Train).Min());
+        var (longest, shortest, mean) = (LengthsOf(task.Train).Max(), LengthsOf(task.Train).Min(), LengthsOf(task.Train).Average());
         return new(task.Train.RowsPerEpoch)
         {
             EvaluatedRows = evaluated.Select(rows => (long?)rows.Count).Max(),
             LongestRow = longest,
-            LongestEvaluated = evaluated.SelectMany(Lengths).Max(length => (long?)length),
+            Lengths = (mean, Math.Sqrt(LengthsOf(task.Train).Average(length => (length - mean) * (length - mean)))),
+            LongestEvaluated = evaluated.SelectMany(LengthsOf).Max(length => (long?)length),
             FirstRow = task.Train.Length(0),
             IsMasked = longest != shortest || Enumerable.Range(0, task.Train.Count).Any(task.Train.IsPacked),
             Labels = config.LabelsById?.Count,
             IsStored = name => !newKeys.Contains(name),
         };
 
-        static IEnumerable<long> Lengths(ExampleSet rows) => Enumerable.Range(0, rows.Count).Select(row => (long)rows.Length(row));
+        static IEnumerable<long> LengthsOf(ExampleSet rows) => Enumerable.Range(0, rows.Count).Select(row => (long)rows.Length(row));
     }
 
     /// <summary>What a profile of the training file tells.</summary>
@@ -69,6 +73,11 @@ public sealed record Workload(long TrainRows)
             IsStored = names is null ? null : names.Contains,
         };
     }
+
+    /// <summary>Tokens of the fullest of so many random batches, by the expectation of the largest of normal numbers; null: the lengths are not known.</summary>
+    /// <param name="longest">Tokens of a row at most.</param>
+    internal long? FullestBatch(long rows, long longest, double batches) => Lengths is not var (mean, deviation) ? null
+        : (long)Math.Min(rows * longest, rows * Math.Min(mean, longest) + deviation * Math.Sqrt(2 * Math.Log(Math.Max(2, batches)) * rows));
 
     /// <summary>Rows of a model's batch, where a row of the data may be several.</summary>
     internal static long RowsOf(TaskConfig task, long rows) => task is DpoConfig ? 2 * rows : rows;

@@ -38,11 +38,12 @@ public record BertConfig : PretrainedConfig
 
     internal override Value Draw(Sketch sketch, ModelHead head)
     {
-        var hidden = DrawEncoder(sketch, "bert.encoder", DrawEmbeddings(sketch, "bert.embeddings", HiddenSize));
+        sketch.DropPadding();
+        var hidden = DrawEncoder(sketch, "bert.encoder", DrawEmbeddings(sketch, "bert.embeddings", HiddenSize), head);
         if (head == ModelHead.MaskedLm)
             return sketch.Loss(DrawPredictions(sketch, "cls.predictions", hidden, "bert.embeddings.word_embeddings"), VocabSize);
         if (head == ModelHead.SequenceClassification)
-            hidden = sketch.Activation("tanh", sketch.Linear("bert.pooler.dense", sketch.Part(hidden, sketch.Shape.Rows * HiddenSize), HiddenSize, HiddenSize));
+            hidden = sketch.Activation("tanh", sketch.Linear("bert.pooler.dense", hidden, HiddenSize, HiddenSize));
         return DrawClassifier(sketch, hidden, HeadDropout);
     }
 
@@ -54,14 +55,13 @@ public record BertConfig : PretrainedConfig
         return sketch.Dropout(sketch.LayerNorm($"{path}.LayerNorm", sum, width), HiddenDropoutProb);
     }
 
-    private protected Value DrawEncoder(Sketch sketch, string path, Value hidden) => sketch.Hidden(sketch.Blocks($"{path}.layer", NumHiddenLayers, hidden, (_, name, input, _) =>
+    private protected Value DrawEncoder(Sketch sketch, string path, Value hidden, ModelHead head) => sketch.Encoder($"{path}.layer", NumHiddenLayers, hidden, HiddenSize, head, (name, wanted, input) =>
     {
-        var (query, key, value) = (Project("query"), Project("key"), Project("value"));
-        var attended = sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionProbsDropoutProb) { Mask = sketch.Shape.IsMasked ? sketch.Shape.Tokens : 0 });
-        return DrawHalves(sketch, name, input, attended);
+        var attended = sketch.Attend(Project("query", wanted), Project("key", input), Project("value", input), new(NumAttentionHeads, AttentionProbsDropoutProb));
+        return DrawHalves(sketch, name, wanted, attended);
 
-        Value Project(string what) => sketch.Linear($"{name}.attention.self.{what}", input, HiddenSize, HiddenSize);
-    }));
+        Value Project(string what, Value given) => sketch.Linear($"{name}.attention.self.{what}", given, HiddenSize, HiddenSize);
+    });
 
     /// <summary>What follows the attention in a block.</summary>
     private protected Value DrawHalves(Sketch sketch, string name, Value input, Value attended)
@@ -81,10 +81,9 @@ public record BertConfig : PretrainedConfig
     }
 
     /// <summary>The heads of RoBERTa and ELECTRA over the first token.</summary>
-    private protected Value DrawTwoLayers(Sketch sketch, Value hidden, string activation)
+    private protected Value DrawTwoLayers(Sketch sketch, Value first, string activation)
     {
-        var first = sketch.Dropout(sketch.Part(hidden, sketch.Shape.Rows * HiddenSize), HeadDropout);
-        var dense = sketch.Activation(activation, sketch.Linear("classifier.dense", first, HiddenSize, HiddenSize));
+        var dense = sketch.Activation(activation, sketch.Linear("classifier.dense", sketch.Dropout(first, HeadDropout), HiddenSize, HiddenSize));
         return sketch.Loss(sketch.Linear("classifier.out_proj", sketch.Dropout(dense, HeadDropout), HiddenSize, Labels.Count), Labels.Count);
     }
 
@@ -93,7 +92,7 @@ public record BertConfig : PretrainedConfig
 }
 
 /// <summary>Word + position + segment, then norm and dropout.</summary>
-internal sealed class BertEmbeddings : Module<ModelInputs, Tensor>
+internal sealed class BertEmbeddings : Module<ModelInputs, EncoderView, Tensor>
 {
     internal readonly Embedding word_embeddings;
     private readonly Embedding position_embeddings, token_type_embeddings;
@@ -111,16 +110,16 @@ internal sealed class BertEmbeddings : Module<ModelInputs, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(ModelInputs inputs)
+    public override Tensor forward(ModelInputs inputs, EncoderView view)
     {
-        var positions = arange(inputs.InputIds.size(1), dtype: ScalarType.Int64, device: inputs.InputIds.device);
-        var types = inputs.TokenTypeIds ?? zeros_like(inputs.InputIds);
-        var sum = word_embeddings.call(inputs.InputIds) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden]
+        var ids = view.Tokens(inputs.InputIds);
+        var types = inputs.TokenTypeIds is { } given ? view.Tokens(given) : zeros_like(ids);
+        var sum = word_embeddings.call(ids) + token_type_embeddings.call(types) + position_embeddings.call(view.Positions); // [batch, seq, hidden] or [tokens, hidden]
         return FastDropout.Of(LayerNorm.call(sum), _dropout, training);
     }
 }
 
-internal sealed class BertSelfAttention : Module<Tensor, Tensor?, Tensor>
+internal sealed class BertSelfAttention : Module<Tensor, Tensor, EncoderView, Tensor>
 {
     private readonly Linear query, key, value;
     private readonly long _heads;
@@ -133,8 +132,8 @@ internal sealed class BertSelfAttention : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask) =>
-        Attention.Bidirectional(query.call(hidden), key.call(hidden), value.call(hidden), _heads, mask, training ? _dropout : 0);
+    public override Tensor forward(Tensor wanted, Tensor hidden, EncoderView view) =>
+        view.Attend(query.call(wanted), key.call(hidden), value.call(hidden), _heads, training ? _dropout : 0);
 }
 
 /// <summary>Projection, dropout, residual, norm: the end of the attention and of the feed-forward half.</summary>
@@ -156,7 +155,7 @@ internal sealed class BertOutput : Module<Tensor, Tensor, Tensor>
         LayerNorm.call(FastDropout.Of(dense.call(hidden), _dropout, training) + residual);
 }
 
-internal sealed class BertAttention : Module<Tensor, Tensor?, Tensor>
+internal sealed class BertAttention : Module<Tensor, EncoderView, Tensor>
 {
     private readonly BertSelfAttention self;
     private readonly BertOutput output;
@@ -168,7 +167,11 @@ internal sealed class BertAttention : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask) => output.call(self.call(hidden, mask), hidden);
+    public override Tensor forward(Tensor hidden, EncoderView view)
+    {
+        var wanted = view.Wanted(hidden);
+        return output.call(self.call(wanted, hidden, view), wanted);
+    }
 }
 
 internal sealed class BertIntermediate : Module<Tensor, Tensor>
@@ -186,7 +189,7 @@ internal sealed class BertIntermediate : Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden) => _activation(dense.call(hidden));
 }
 
-internal sealed class BertLayer : Module<Tensor, Tensor?, Tensor>
+internal sealed class BertLayer : Module<Tensor, EncoderView, Tensor>
 {
     private readonly BertAttention attention;
     private readonly BertIntermediate intermediate;
@@ -200,14 +203,14 @@ internal sealed class BertLayer : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask)
+    public override Tensor forward(Tensor hidden, EncoderView view)
     {
-        var attended = attention.call(hidden, mask);
+        var attended = attention.call(hidden, view);
         return output.call(intermediate.call(attended), attended);
     }
 }
 
-internal sealed class BertEncoder : Module<Tensor, Tensor?, Tensor>
+internal sealed class BertEncoder : Module<Tensor, EncoderView, Tensor>
 {
     private readonly BlockList<BertLayer> layer;
 
@@ -217,7 +220,8 @@ internal sealed class BertEncoder : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask) => layer.Run(hidden, (block, input) => block.call(input, mask));
+    /// <returns><c>[batch, seq, hidden]</c>, or what the view wants of it.</returns>
+    public override Tensor forward(Tensor hidden, EncoderView view) => layer.Run(hidden, view, (block, input, its) => block.call(input, its));
 }
 
 /// <summary>tanh of a projection of the first token, <c>[batch, seq, hidden] → [batch, hidden]</c>.</summary>
@@ -253,10 +257,12 @@ internal sealed class BertModel : Module<ModelInputs, Tensor>
     public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
 
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
-    public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), Attention.PaddingMask(inputs.AttentionMask));
+    public override Tensor forward(ModelInputs inputs) => States(inputs, new EncoderView(inputs));
 
     /// <returns>The pooled first token, <c>[batch, hidden]</c>.</returns>
-    public Tensor Pooled(ModelInputs inputs) => pooler!.call(call(inputs));
+    public Tensor Pooled(ModelInputs inputs) => pooler!.call(States(inputs, new EncoderView(inputs) { FirstOnly = true }));
+
+    private Tensor States(ModelInputs inputs, EncoderView view) => encoder.call(embeddings.call(inputs, view), view);
 }
 
 public sealed class BertForSequenceClassification : PretrainedModel

@@ -33,30 +33,30 @@ public sealed record DistilBertConfig : PretrainedConfig
     internal override Value Draw(Sketch sketch, ModelHead head)
     {
         const string Embeddings = "distilbert.embeddings";
+        sketch.DropPadding();
         var sum = sketch.Add(sketch.Embedding($"{Embeddings}.word_embeddings", VocabSize, Dim), sketch.Embedding($"{Embeddings}.position_embeddings", MaxPositionEmbeddings, Dim, perRow: false));
         var embedded = sketch.Dropout(sketch.LayerNorm($"{Embeddings}.LayerNorm", sum, Dim), Dropout);
-        var hidden = sketch.Hidden(sketch.Blocks("distilbert.transformer.layer", NLayers, embedded, (_, name, input, _) =>
+        var hidden = sketch.Encoder("distilbert.transformer.layer", NLayers, embedded, Dim, head, (name, wanted, input) =>
         {
-            var (query, key, value) = (Project("q_lin", input), Project("k_lin", input), Project("v_lin", input));
-            var context = sketch.Attention(query, key, value, new(NHeads, AttentionDropout) { Mask = sketch.Shape.IsMasked ? sketch.Shape.Tokens : 0 });
-            var attended = sketch.LayerNorm($"{name}.sa_layer_norm", sketch.Add(Project("out_lin", context), input), Dim);
+            var context = sketch.Attend(Project("q_lin", wanted), Project("k_lin", input), Project("v_lin", input), new(NHeads, AttentionDropout));
+            var attended = sketch.LayerNorm($"{name}.sa_layer_norm", sketch.Add(Project("out_lin", context), wanted), Dim);
             var wide = sketch.Activation(Activation, sketch.Linear($"{name}.ffn.lin1", attended, Dim, HiddenDim));
             return sketch.LayerNorm($"{name}.output_layer_norm", sketch.Add(sketch.Dropout(sketch.Linear($"{name}.ffn.lin2", wide, HiddenDim, Dim), Dropout), attended), Dim);
 
             Value Project(string what, Value given) => sketch.Linear($"{name}.attention.{what}", given, Dim, Dim);
-        }));
+        });
         if (head == ModelHead.MaskedLm)
         {
             var transformed = sketch.LayerNorm("vocab_layer_norm", sketch.Activation(Activation, sketch.Linear("vocab_transform", sketch.Kept(hidden, Dim), Dim, Dim)), Dim);
             return sketch.Loss(sketch.Tied($"{Embeddings}.word_embeddings", transformed, VocabSize, Dim, "vocab_projector.bias"), VocabSize);
         }
         if (head == ModelHead.SequenceClassification)
-            hidden = sketch.Activation("relu", sketch.Linear("pre_classifier", sketch.Part(hidden, sketch.Shape.Rows * Dim), Dim, Dim));
+            hidden = sketch.Activation("relu", sketch.Linear("pre_classifier", hidden, Dim, Dim));
         return sketch.Loss(sketch.Linear("classifier", sketch.Dropout(hidden, head == ModelHead.SequenceClassification ? SeqClassifDropout : Dropout), Dim, Labels.Count), Labels.Count);
     }
 }
 
-internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>
+internal sealed class DistilBertEmbeddings : Module<ModelInputs, EncoderView, Tensor>
 {
     internal readonly Embedding word_embeddings;
     private readonly Embedding position_embeddings;
@@ -72,14 +72,11 @@ internal sealed class DistilBertEmbeddings : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor ids)
-    {
-        var positions = arange(ids.size(1), dtype: ScalarType.Int64, device: ids.device);
-        return FastDropout.Of(LayerNorm.call(word_embeddings.call(ids) + position_embeddings.call(positions)), _dropout, training);
-    }
+    public override Tensor forward(ModelInputs inputs, EncoderView view) =>
+        FastDropout.Of(LayerNorm.call(word_embeddings.call(view.Tokens(inputs.InputIds)) + position_embeddings.call(view.Positions)), _dropout, training);
 }
 
-internal sealed class DistilBertSelfAttention : Module<Tensor, Tensor?, Tensor>
+internal sealed class DistilBertSelfAttention : Module<Tensor, Tensor, EncoderView, Tensor>
 {
     private readonly Linear q_lin, k_lin, v_lin, out_lin;
     private readonly long _heads;
@@ -92,8 +89,8 @@ internal sealed class DistilBertSelfAttention : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask) =>
-        out_lin.call(Attention.Bidirectional(q_lin.call(hidden), k_lin.call(hidden), v_lin.call(hidden), _heads, mask, training ? _dropout : 0));
+    public override Tensor forward(Tensor wanted, Tensor hidden, EncoderView view) =>
+        out_lin.call(view.Attend(q_lin.call(wanted), k_lin.call(hidden), v_lin.call(hidden), _heads, training ? _dropout : 0));
 }
 
 internal sealed class DistilBertFeedForward : Module<Tensor, Tensor>
@@ -112,7 +109,7 @@ internal sealed class DistilBertFeedForward : Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden) => FastDropout.Of(lin2.call(_activation(lin1.call(hidden))), _dropout, training);
 }
 
-internal sealed class DistilBertBlock : Module<Tensor, Tensor?, Tensor>
+internal sealed class DistilBertBlock : Module<Tensor, EncoderView, Tensor>
 {
     private readonly DistilBertSelfAttention attention;
     private readonly LayerNorm sa_layer_norm, output_layer_norm;
@@ -127,14 +124,15 @@ internal sealed class DistilBertBlock : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask)
+    public override Tensor forward(Tensor hidden, EncoderView view)
     {
-        var attended = sa_layer_norm.call(attention.call(hidden, mask) + hidden);
+        var wanted = view.Wanted(hidden);
+        var attended = sa_layer_norm.call(attention.call(wanted, hidden, view) + wanted);
         return output_layer_norm.call(ffn.call(attended) + attended);
     }
 }
 
-internal sealed class DistilBertTransformer : Module<Tensor, Tensor?, Tensor>
+internal sealed class DistilBertTransformer : Module<Tensor, EncoderView, Tensor>
 {
     private readonly BlockList<DistilBertBlock> layer;
 
@@ -144,7 +142,8 @@ internal sealed class DistilBertTransformer : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, Tensor? mask) => layer.Run(hidden, (block, input) => block.call(input, mask));
+    /// <returns><c>[batch, seq, dim]</c>, or what the view wants of it.</returns>
+    public override Tensor forward(Tensor hidden, EncoderView view) => layer.Run(hidden, view, (block, input, its) => block.call(input, its));
 }
 
 internal sealed class DistilBertModel : Module<ModelInputs, Tensor>
@@ -162,8 +161,12 @@ internal sealed class DistilBertModel : Module<ModelInputs, Tensor>
     public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
 
     /// <returns>Hidden states of the last layer, <c>[batch, seq, dim]</c>.</returns>
-    public override Tensor forward(ModelInputs inputs) =>
-        transformer.call(embeddings.call(inputs.InputIds), Attention.PaddingMask(inputs.AttentionMask));
+    public override Tensor forward(ModelInputs inputs) => States(inputs, new EncoderView(inputs));
+
+    /// <returns>Those of the first tokens, <c>[batch, 1, dim]</c>.</returns>
+    public Tensor First(ModelInputs inputs) => States(inputs, new EncoderView(inputs) { FirstOnly = true });
+
+    private Tensor States(ModelInputs inputs, EncoderView view) => transformer.call(embeddings.call(inputs, view), view);
 }
 
 public sealed class DistilBertForSequenceClassification : PretrainedModel
@@ -185,7 +188,7 @@ public sealed class DistilBertForSequenceClassification : PretrainedModel
 
     public override Tensor forward(ModelInputs inputs)
     {
-        var first = functional.relu(pre_classifier.call(distilbert.call(inputs).select(1, 0))); // [batch, dim]
+        var first = functional.relu(pre_classifier.call(distilbert.First(inputs).select(1, 0))); // [batch, dim]
         return classifier.call(FastDropout.Of(first, _dropout, training));
     }
 }

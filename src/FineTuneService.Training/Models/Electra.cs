@@ -31,10 +31,11 @@ public sealed record ElectraConfig : BertConfig
 
     internal override Value Draw(Sketch sketch, ModelHead head)
     {
+        sketch.DropPadding();
         var generated = head == ModelHead.ReplacedTokenDetection && Generator is { } generator ? Scaled(generator.Size).DrawGenerator(sketch, "generator", generator.SharesEmbeddings ? "electra" : "generator") : null;
         if (head == ModelHead.MaskedLm)
             return DrawGenerator(sketch, null, "electra");
-        var hidden = DrawEncoder(sketch, "electra.encoder", DrawWidened(sketch, "electra", "electra"));
+        var hidden = DrawEncoder(sketch, "electra.encoder", DrawWidened(sketch, "electra", "electra"), head);
         if (head == ModelHead.SequenceClassification)
             return DrawTwoLayers(sketch, hidden, "gelu");
         if (head == ModelHead.TokenClassification)
@@ -49,7 +50,7 @@ public sealed record ElectraConfig : BertConfig
     private Value DrawGenerator(Sketch sketch, string? path, string tables)
     {
         var (prefix, model) = path is null ? ("", "electra") : (path + ".", path);
-        var hidden = sketch.Kept(DrawEncoder(sketch, $"{model}.encoder", DrawWidened(sketch, tables, model)), HiddenSize);
+        var hidden = sketch.Kept(DrawEncoder(sketch, $"{model}.encoder", DrawWidened(sketch, tables, model), ModelHead.MaskedLm), HiddenSize);
         var transformed = sketch.Activation("gelu", sketch.Linear($"{prefix}generator_predictions.dense", hidden, HiddenSize, EmbeddingSize));
         var normal = sketch.LayerNorm($"{prefix}generator_predictions.LayerNorm", transformed, EmbeddingSize);
         return sketch.Loss(sketch.Tied($"{tables}.embeddings.word_embeddings", normal, VocabSize, EmbeddingSize, $"{prefix}generator_lm_head.bias"), VocabSize);
@@ -92,14 +93,19 @@ internal sealed class ElectraModel : Module<ModelInputs, Tensor>
     public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
 
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
-    public override Tensor forward(ModelInputs inputs)
+    public override Tensor forward(ModelInputs inputs) => States(inputs, new EncoderView(inputs));
+
+    /// <returns>Those of the first tokens, <c>[batch, 1, hidden]</c>.</returns>
+    public Tensor First(ModelInputs inputs) => States(inputs, new EncoderView(inputs) { FirstOnly = true });
+
+    private Tensor States(ModelInputs inputs, EncoderView view)
     {
-        var embedded = embeddings.call(inputs); // [batch, seq, embedding]
-        return encoder.call(embeddings_project?.call(embedded) ?? embedded, Attention.PaddingMask(inputs.AttentionMask));
+        var embedded = embeddings.call(inputs, view);
+        return encoder.call(embeddings_project?.call(embedded) ?? embedded, view);
     }
 }
 
-/// <summary>Two layers over the first token, <c>[batch, seq, hidden] → [batch, labels]</c>; GELU where BERT has tanh.</summary>
+/// <summary>Two layers over the first token, <c>[batch, 1, hidden] → [batch, labels]</c>; GELU where BERT has tanh.</summary>
 internal sealed class ElectraClassificationHead : Module<Tensor, Tensor>
 {
     private readonly Linear dense, out_proj;
@@ -132,7 +138,7 @@ public sealed class ElectraForSequenceClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(electra);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(electra.call(inputs));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(electra.First(inputs));
 }
 
 public sealed class ElectraForTokenClassification : PretrainedModel

@@ -30,9 +30,9 @@ internal sealed class ElectraGenerator : Module<ModelInputs, BertEmbeddings, Ten
     /// <param name="shared">The discriminator's tables.</param>
     public override Tensor forward(ModelInputs inputs, BertEmbeddings shared)
     {
-        var tables = embeddings ?? shared;
-        var embedded = tables.call(inputs);
-        var hidden = encoder.call(embeddings_project?.call(embedded) ?? embedded, Attention.PaddingMask(inputs.AttentionMask));
+        var (tables, view) = (embeddings ?? shared, new EncoderView(inputs));
+        var embedded = tables.call(inputs, view);
+        var hidden = encoder.call(embeddings_project?.call(embedded) ?? embedded, view);
         return generator_lm_head.call(generator_predictions.call(inputs.Kept(hidden)), tables.word_embeddings.weight);
     }
 }

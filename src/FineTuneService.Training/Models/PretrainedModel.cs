@@ -20,6 +20,9 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
     /// <summary>What was read before these tokens, for generation: <see cref="AttentionMask"/> then covers it too, <c>[batch, past + seq]</c>. Null: nothing was.</summary>
     public KeyValueCache? Cache { get; init; }
 
+    /// <summary><c>[tokens]</c>, int64: places in the flattened <c>[batch · seq]</c> that are no padding, each row's first among them; an encoder computes no others. Null: all.</summary>
+    public Tensor? TokenPlaces { get; init; }
+
     /// <summary>Of how many tokens at the end a causal model gives logits; 0: of all.</summary>
     public int LogitsToKeep { get; init; }
 
@@ -33,6 +36,7 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
         Cache = Cache,
         LogitsToKeep = LogitsToKeep,
         LogitPositions = LogitPositions?.to(device),
+        TokenPlaces = TokenPlaces?.to(device),
     };
 
     /// <summary>The hidden states whose logits are wanted, <c>[batch, seq, hidden] → [batch, kept, hidden]</c>, or <c>[kept, hidden]</c> by <see cref="LogitPositions"/>.</summary>
@@ -54,7 +58,7 @@ public readonly record struct ModelInputs(Tensor InputIds, Tensor? AttentionMask
 
     public void Dispose()
     {
-        foreach (var tensor in new[] { InputIds, AttentionMask, TokenTypeIds, PositionIds, DocumentIds, LogitPositions })
+        foreach (var tensor in new[] { InputIds, AttentionMask, TokenTypeIds, PositionIds, DocumentIds, LogitPositions, TokenPlaces })
             tensor?.Dispose();
     }
 }

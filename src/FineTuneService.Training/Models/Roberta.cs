@@ -23,7 +23,8 @@ public sealed record RobertaConfig : BertConfig
 
     internal override Value Draw(Sketch sketch, ModelHead head)
     {
-        var hidden = DrawEncoder(sketch, "roberta.encoder", DrawEmbeddings(sketch, "roberta.embeddings", HiddenSize));
+        sketch.DropPadding();
+        var hidden = DrawEncoder(sketch, "roberta.encoder", DrawEmbeddings(sketch, "roberta.embeddings", HiddenSize), head);
         if (head == ModelHead.TokenClassification)
             return DrawClassifier(sketch, hidden, HeadDropout);
         if (head == ModelHead.MaskedLm)
@@ -36,7 +37,7 @@ public sealed record RobertaConfig : BertConfig
 
 }
 
-internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>
+internal sealed class RobertaEmbeddings : Module<ModelInputs, EncoderView, Tensor>
 {
     internal readonly Embedding word_embeddings;
     private readonly Embedding position_embeddings, token_type_embeddings;
@@ -54,12 +55,13 @@ internal sealed class RobertaEmbeddings : Module<ModelInputs, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(ModelInputs inputs)
+    public override Tensor forward(ModelInputs inputs, EncoderView view)
     {
         var tokens = inputs.InputIds.ne(_padding).to(ScalarType.Int64);
-        var positions = cumsum(tokens, 1) * tokens + _padding; // [batch, seq]
-        var types = inputs.TokenTypeIds ?? zeros_like(inputs.InputIds);
-        var sum = word_embeddings.call(inputs.InputIds) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden]
+        var positions = view.Tokens(cumsum(tokens, 1) * tokens + _padding);
+        var ids = view.Tokens(inputs.InputIds);
+        var types = inputs.TokenTypeIds is { } given ? view.Tokens(given) : zeros_like(ids);
+        var sum = word_embeddings.call(ids) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden] or [tokens, hidden]
         return FastDropout.Of(LayerNorm.call(sum), _dropout, training);
     }
 }
@@ -79,10 +81,15 @@ internal sealed class RobertaModel : Module<ModelInputs, Tensor>
     public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
 
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
-    public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), Attention.PaddingMask(inputs.AttentionMask));
+    public override Tensor forward(ModelInputs inputs) => States(inputs, new EncoderView(inputs));
+
+    /// <returns>Those of the first tokens, <c>[batch, 1, hidden]</c>.</returns>
+    public Tensor First(ModelInputs inputs) => States(inputs, new EncoderView(inputs) { FirstOnly = true });
+
+    private Tensor States(ModelInputs inputs, EncoderView view) => encoder.call(embeddings.call(inputs, view), view);
 }
 
-/// <summary>Two layers over the first token (<c>&lt;s&gt;</c>), <c>[batch, seq, hidden] → [batch, labels]</c>.</summary>
+/// <summary>Two layers over the first token (<c>&lt;s&gt;</c>), <c>[batch, 1, hidden] → [batch, labels]</c>.</summary>
 internal sealed class RobertaClassificationHead : Module<Tensor, Tensor>
 {
     private readonly Linear dense, out_proj;
@@ -116,7 +123,7 @@ public sealed class RobertaForSequenceClassification : PretrainedModel
 
     public override string BaseModelPrefix => nameof(roberta);
 
-    public override Tensor forward(ModelInputs inputs) => classifier.call(roberta.call(inputs));
+    public override Tensor forward(ModelInputs inputs) => classifier.call(roberta.First(inputs));
 }
 
 public sealed class RobertaForTokenClassification : PretrainedModel

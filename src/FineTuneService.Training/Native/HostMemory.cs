@@ -5,13 +5,13 @@ using System.Runtime.InteropServices;
 namespace FineTuneService.Training.Native;
 
 /// <summary>
-/// glibc gives large blocks back to the system as soon as they are free, and gets them again, page by page and set to zero, for the next tensor of that size.
-/// A training process needs the same blocks at every step, so it keeps them, in huge pages where there are some: a small language model's step takes a fifth of the time then.
-/// Managed memory is collected between steps only, see <see cref="Collect"/>.
+/// A training process needs the same blocks at every step, so its allocator keeps them: tcmalloc (github.com/gperftools/gperftools) where the system has it. Else it is glibc, which finds holes for a step's
+/// tensors so badly that they take up to twice the memory, and which of itself gives large blocks back to the system as soon as they are free, and gets them again, page by page and set to zero; so it is
+/// told to keep them too, in huge pages where there are some. Managed memory is collected between steps only, see <see cref="Collect"/>.
 /// </summary>
 public static partial class HostMemory
 {
-    private const string Tunables = "GLIBC_TUNABLES", YoungBytes = "DOTNET_GCgen0size";
+    private const string Tunables = "GLIBC_TUNABLES", YoungBytes = "DOTNET_GCgen0size", Preload = "LD_PRELOAD", TcMalloc = "libtcmalloc_minimal.so.4";
 
     private const long BytesBetweenCollections = 64 << 20;
 
@@ -37,7 +37,7 @@ public static partial class HostMemory
     }
 
     /// <summary>
-    /// Huge pages are asked for before a process begins: begins this one anew, same number, same arguments, unless somebody has set <c>GLIBC_TUNABLES</c> already.
+    /// A process has its allocator before it begins: begins this one anew, same number, same arguments, unless somebody has set <c>GLIBC_TUNABLES</c> already.
     /// To be called before anything is opened or read. Returns only where that was not needed or not possible.
     /// </summary>
     public static void BeginAnew()
@@ -47,6 +47,7 @@ public static partial class HostMemory
         // libgomp's threads wait for the next loop with a busy core, 300,000 turns long: two trainers on the same cores ran at a third of their pace. With 5,000 a trainer alone is as fast; with 1,000 it is not.
         if (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null)
             _ = SetEnvironment("GOMP_SPINCOUNT", "5000", 0);
+        PreferTcMalloc();
         try
         {
             ProcessImage.Replace();
@@ -55,6 +56,14 @@ public static partial class HostMemory
         {
             // It trains all the same, only slower.
         }
+    }
+
+    private static void PreferTcMalloc()
+    {
+        if (Environment.GetEnvironmentVariable(Preload) is not null || !NativeLibrary.TryLoad(TcMalloc, out _) || SetEnvironment(Preload, TcMalloc, 0) != 0)
+            return;
+        _ = SetEnvironment("TCMALLOC_RELEASE_RATE", "0", 0);
+        _ = SetEnvironment("TCMALLOC_LARGE_ALLOC_REPORT_THRESHOLD", $"{long.MaxValue}", 0); // It tells stderr of every tensor above a gigabyte.
     }
 
     /// <summary>
@@ -84,20 +93,58 @@ public static partial class HostMemory
     }
 
     /// <summary>Returns what is free to the system, where that is more than so many bytes: after a phase that needed more than what follows.</summary>
-    public static void GiveBack(long above = 0)
+    public static unsafe void GiveBack(long above = 0)
     {
         if (above != 0 && Environment.WorkingSet - BytesInUse() <= above)
             return;
         PeakBytes();
-        _ = Trim(0);
+        if (Loaded("MallocExtension_ReleaseFreeMemory") is var release and not 0)
+            ((delegate* unmanaged<void>)release)();
+        else
+            _ = Trim(0);
     }
 
     /// <summary>What was asked for and not freed, whether it was written to or not.</summary>
     public static long BytesInUse()
     {
+        if (Property("generic.current_allocated_bytes"u8) is { } bytes)
+            return bytes;
         var statistics = Statistics();
         return (long)(statistics.InUse + statistics.Mapped);
     }
+
+    /// <summary>
+    /// Of a limit on private memory, tensors get what the rest of the process leaves and does not come to need: threads, managed objects, code that kernels compile for themselves. There want of memory
+    /// ends the process; where a tensor is wanted, it is an exception. Only tcmalloc can be told.
+    /// </summary>
+    /// <param name="limit">Null: there is none any more.</param>
+    public static unsafe void Share(long? limit)
+    {
+        const long Rest = 192 << 20;
+        if (Loaded("MallocExtension_SetNumericProperty") is not (var set and not 0))
+            return;
+        var others = PrivateBytes() - Property("generic.heap_size"u8)!.Value;
+        fixed (byte* name = "tcmalloc.heap_limit_mb"u8)
+            _ = ((delegate* unmanaged<byte*, nuint, int>)set)(name, limit is { } bytes ? (nuint)Math.Max(1, (bytes - others - Rest) >> 20) : 0);
+    }
+
+    /// <summary>What the system counts against <c>RLIMIT_DATA</c>.</summary>
+    private static long PrivateBytes() =>
+        long.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmData:", StringComparison.Ordinal)).AsSpan(7).TrimEnd("kB").Trim(), CultureInfo.InvariantCulture) << 10;
+
+    /// <summary>One of tcmalloc's numbers; null: this process has another allocator.</summary>
+    private static unsafe long? Property(ReadOnlySpan<byte> name)
+    {
+        if (Loaded("MallocExtension_GetNumericProperty") is not (var get and not 0))
+            return null;
+        nuint value;
+        fixed (byte* start = name)
+            _ = ((delegate* unmanaged<byte*, nuint*, int>)get)(start, &value);
+        return (long)value;
+    }
+
+    /// <summary>A function of tcmalloc (gperftools/malloc_extension_c.h); 0: this process has another allocator.</summary>
+    private static nint Loaded(string function) => NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), function, out var address) ? address : 0;
 
     /// <summary>glibc's <c>struct mallinfo2</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]

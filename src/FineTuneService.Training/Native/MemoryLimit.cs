@@ -34,13 +34,16 @@ public static partial class MemoryLimit
     {
         _ = SHA256.HashData([]); // Loads the system's library for it: .NET aborts when that finds no room later.
         Soft = Change(bytes);
+        HostMemory.Share(bytes);
     }
 
     /// <summary>Lifts what <see cref="Set"/> has set, to have room for what must be done when memory has run out.</summary>
     public static void Lift()
     {
-        if (Soft is { } before)
-            Change((long)Math.Min(before, long.MaxValue));
+        if (Soft is not { } before)
+            return;
+        Change((long)Math.Min(before, long.MaxValue));
+        HostMemory.Share(null);
         Soft = null;
     }
 

@@ -21,11 +21,11 @@ internal static class TorchScript
         def scale_(tensors: List[Tensor], factor):
             torch._foreach_mul_(tensors, factor)
 
-        def adamw_(params: List[Tensor], grads: List[Tensor], exp_avg: List[Tensor], exp_avg_sq: List[Tensor], steps: List[Tensor], found_inf,
+        def adamw_(params: List[Tensor], grads: List[Tensor], exp_avg: List[Tensor], exp_avg_sq: List[Tensor], steps: List[Tensor], found_inf, divisor,
                    lr: float, beta1: float, beta2: float, weight_decay: float, eps: float):
             torch._foreach_add_(steps, 1 - found_inf)
             torch._fused_adamw_(params, grads, exp_avg, exp_avg_sq, [], steps,
-                                lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False, found_inf=found_inf)
+                                lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False, grad_scale=divisor, found_inf=found_inf)
 
         """; // TorchScript's parser wants the last line ended.
 
@@ -45,10 +45,11 @@ internal static class TorchScript
 
     /// <summary>One AdamW step over all tensors in one kernel (Loshchilov and Hutter 2019, arXiv:1711.05101).</summary>
     /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
+    /// <param name="divisor">Of the gradients, a scalar, fp32.</param>
     public static void AdamW(
-        Tensor[] parameters, Tensor[] gradients, Tensor[] expAvg, Tensor[] expAvgSq, Tensor[] steps, Tensor foundInf,
+        Tensor[] parameters, Tensor[] gradients, Tensor[] expAvg, Tensor[] expAvgSq, Tensor[] steps, Tensor foundInf, Tensor divisor,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
-        Invoke("adamw_", parameters, gradients, expAvg, expAvgSq, steps, foundInf, learningRate, beta1, beta2, weightDecay, epsilon);
+        Invoke("adamw_", parameters, gradients, expAvg, expAvgSq, steps, foundInf, divisor, learningRate, beta1, beta2, weightDecay, epsilon);
 
     /// <summary>
     /// TorchSharp makes a native scalar of each double and keeps no reference to it: a collection between that and the call would free it,

@@ -23,14 +23,14 @@ public sealed class Adafactor : Optimizer
         Remember(AdamWRule.Steps, _ => zeros([]));
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
+    protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor)
     {
-        foreach (var parameter in parameters)
+        foreach (var (parameter, gradient) in active)
         {
             using var scope = NewDisposeScope();
             var rate = learningRate * parameter.RateScale;
             var kept = 1 - Math.Pow(CountUp(parameter), DecayRate);
-            var update = Normalized(parameter, parameter.Gradient!, kept);
+            var update = Normalized(parameter, gradient, kept);
             update.div_((RootMeanSquare(update) / ClipThreshold).clamp_(min: 1)).mul_(rate);
             if (parameter.Decays && _weightDecay != 0)
                 parameter.Weight.add_(parameter.Weight, alpha: -_weightDecay * rate);

@@ -10,18 +10,20 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
     /// <summary>Names of its state: the means of the gradient and of its square, and the steps done.</summary>
     public const string ExpAvg = "exp_avg", ExpAvgSq = "exp_avg_sq", Steps = "step";
 
-    /// <param name="entries">Parameters, each with its means, which are updated.</param>
+    /// <param name="entries">Parameters, each with its gradient and its means, which are updated.</param>
     /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
-    public void Apply(IEnumerable<(TrainedParameter Parameter, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf)
+    /// <param name="divisor">Of the gradients, a scalar, fp32.</param>
+    public void Apply(IEnumerable<(TrainedParameter Parameter, Tensor Gradient, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf, Tensor divisor)
     {
         foreach (var group in entries.GroupBy(entry => (entry.Parameter.Decays, entry.Parameter.RateScale)))
             TorchScript.AdamW(
                 [.. group.Select(entry => entry.Parameter.Weight)],
-                [.. group.Select(entry => entry.Parameter.Gradient!)],
+                [.. group.Select(entry => entry.Gradient)],
                 [.. group.Select(entry => entry.ExpAvg)],
                 [.. group.Select(entry => entry.ExpAvgSq)],
                 [.. group.Select(entry => entry.Parameter.State[Steps])],
                 foundInf,
+                divisor,
                 learningRate * group.Key.RateScale, Beta1, Beta2, group.Key.Decays ? WeightDecay : 0, Epsilon);
     }
 
@@ -47,8 +49,8 @@ public sealed class AdamW : Optimizer
         Remember(AdamWRule.Steps, AdamWRule.NoSteps);
     }
 
-    protected override bool ObeysFoundInf => true;
+    protected override bool IsFused => true;
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf) =>
-        _rule.Apply(parameters.Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf);
+    protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor) =>
+        _rule.Apply(active.Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf, divisor);
 }

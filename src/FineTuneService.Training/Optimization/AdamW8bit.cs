@@ -28,14 +28,17 @@ public sealed class AdamW8bit : Optimizer
         Remember(AdamWRule.Steps, AdamWRule.NoSteps);
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
+    protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor)
     {
-        _rule.Apply(parameters.Where(IsExact).Select(parameter => (parameter, parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf);
-        foreach (var parameter in parameters.Where(parameter => !IsExact(parameter)))
+        var one = ones_like(foundInf); // The gradients are clipped already.
+        _rule.Apply(
+            active.Where(entry => IsExact(entry.Parameter)).Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq])),
+            learningRate, foundInf, one);
+        foreach (var (parameter, gradient) in active.Where(entry => !IsExact(entry.Parameter)))
         {
             using var scope = NewDisposeScope();
             var (mean, square) = (Read(parameter, AdamWRule.ExpAvg), Read(parameter, AdamWRule.ExpAvgSq));
-            _rule.Apply([(parameter, mean, square)], learningRate, foundInf);
+            _rule.Apply([(parameter, gradient, mean, square)], learningRate, foundInf, one);
             Write(parameter, AdamWRule.ExpAvg, mean);
             Write(parameter, AdamWRule.ExpAvgSq, square);
         }

@@ -81,23 +81,27 @@ public abstract class Optimizer : IDisposable
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        TrainedParameter[] active = [.. Parameters.Where(parameter => parameter.Gradient is not null)];
-        Tensor[] gradients = [.. active.Select(parameter => parameter.Gradient!)];
+        var active = new List<(TrainedParameter Parameter, Tensor Gradient)>(Parameters.Count); // A gradient that is asked for is a new object each time.
+        foreach (var parameter in Parameters)
+            if (parameter.Gradient is { } gradient)
+                active.Add((parameter, gradient));
+        var gradients = active.ConvertAll(entry => entry.Gradient).ToArray();
         if (Scale is not null)
             TorchScript.Scale(gradients, tensor((float)(1 / Scale.Value), device: gradients[0].device));
         var norm = TorchScript.GlobalNorm(gradients);
         var foundInf = norm.isfinite().logical_not().to(ScalarType.Float32); // 1: nothing is updated
-        var isSkipped = (Scale is not null || !ObeysFoundInf) && foundInf.ToSingle() > 0;
+        var isSkipped = (Scale is not null || !IsFused) && foundInf.ToSingle() > 0;
         Scale?.Update(isSkipped);
         if (!isSkipped)
         {
-            if (maxGradNorm > 0)
-                TorchScript.Scale(gradients, (maxGradNorm / (norm + 1e-6)).clamp_(max: 1)); // torch.nn.utils.clip_grad_norm_
-            Update(active, learningRate, foundInf);
+            var divisor = maxGradNorm > 0 ? ((norm + 1e-6) / maxGradNorm).clamp_(min: 1) : ones_like(norm); // torch.nn.utils.clip_grad_norm_
+            if (!IsFused && maxGradNorm > 0)
+                TorchScript.Scale(gradients, divisor.reciprocal_());
+            Update(active, learningRate, foundInf, divisor);
             Average?.Follow();
             _masters?.Refresh();
         }
-        foreach (var parameter in active)
+        foreach (var (parameter, _) in active)
             parameter.Gradient = null;
         return (isSkipped && Scale is not null ? zeros_like(norm) : norm).MoveToOuterDisposeScope();
     }
@@ -109,12 +113,13 @@ public abstract class Optimizer : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Whether <see cref="Update"/> may be called where nothing is to be updated: then no device is waited for to know.</summary>
-    protected virtual bool ObeysFoundInf => false;
+    /// <summary>Whether <see cref="Update"/> divides the gradients itself, and may be called where nothing is to be updated: then no device is waited for to know.</summary>
+    protected virtual bool IsFused => false;
 
     /// <summary>One step of those parameters that have a gradient, without autograd.</summary>
     /// <param name="foundInf">A scalar, fp32: 1 where the gradients' norm is not finite.</param>
-    protected abstract void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf);
+    /// <param name="divisor">A scalar, fp32: by what the gradients are too large; to be used only where it <see cref="IsFused"/>.</param>
+    protected abstract void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor);
 
     /// <summary>Gives each parameter something to be remembered.</summary>
     /// <param name="create">Null: nothing for this one.</param>

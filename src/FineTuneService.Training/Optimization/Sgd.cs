@@ -69,12 +69,12 @@ public sealed class Sgd : Optimizer
         Remember(AdamWRule.Steps, _ => zeros([]));
     }
 
-    protected override void Update(IReadOnlyList<TrainedParameter> parameters, double learningRate, Tensor foundInf)
+    protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor)
     {
-        foreach (var parameter in parameters)
+        foreach (var (parameter, gradient) in active)
         {
             using var scope = NewDisposeScope();
-            var direction = Direction(parameter, parameter.Gradient!);
+            var direction = Direction(parameter, gradient);
             parameter.Weight.add_(direction, alpha: -learningRate * parameter.RateScale);
         }
     }

@@ -100,7 +100,8 @@ public sealed class ExportedFolderTests : IDisposable
         Assert.All(Tensors(_folder).Values, tensor => Assert.StartsWith(stored, tensor, StringComparison.Ordinal));
         Assert.Equal(type.ToString().ToLowerInvariant(), (string?)Config(_folder)["dtype"]);
         Assert.False(Config(_folder).ContainsKey("torch_dtype"));
-        Assert.Equal((0, 0), (proof.ReadBackError, proof.OpenedError));
+        Assert.Equal(0, proof.ReadBackError);
+        Assert.InRange(proof.OpenedError!.Value, 0, 1e-6); // Other addresses: products of few rows differ in their last bit.
         Assert.InRange(proof.Rounding!.Error, 1e-9, 0.5);
         Assert.All(model.state_dict(), entry => Assert.Equal(0, (entry.Value - trained[entry.Key]).abs().max().ToDouble()));
         using var published = FineTunedFolder.Open(_folder).Load(golden.Head);

@@ -54,7 +54,7 @@ public sealed class MemoryAdviceTests
     }
 
     [Theory]
-    [InlineData(3500, "/training/optim")]
+    [InlineData(3200, "/training/optim")]
     [InlineData(1550, "/method")]
     public void A_model_that_is_too_large_is_trained_otherwise(int megabytes, string pointer)
     {

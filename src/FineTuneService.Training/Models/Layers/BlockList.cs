@@ -19,7 +19,16 @@ public sealed class BlockList<T>(params T[] blocks) : ModuleList<T>(blocks), ICh
 
     /// <param name="hidden"><c>[batch, seq, hidden]</c>, as is the result.</param>
     /// <param name="call">One block; whatever else it reads takes no gradient.</param>
-    public Tensor Run(Tensor hidden, Func<T, Tensor, Tensor> call) => Run(hidden, null, (block, input, _) => call(block, input));
+    public Tensor Run(Tensor hidden, Func<T, Tensor, Tensor> call) => Run(hidden, (Tensor?)null, (block, input, _) => call(block, input));
+
+    /// <summary>The blocks of an encoder: all but the last give the states of all tokens.</summary>
+    /// <param name="hidden"><c>[batch, seq, hidden]</c> or <c>[tokens, hidden]</c>; the result is of the first form, or what the view wants of it.</param>
+    internal Tensor Run(Tensor hidden, EncoderView view, Func<T, Tensor, EncoderView, Tensor> call)
+    {
+        var (last, ofAll) = (this[Count - 1], view.OfAll);
+        var result = Run(hidden, (block, input) => call(block, input, ReferenceEquals(block, last) ? view : ofAll));
+        return view.FirstOnly ? result : view.Rows(result);
+    }
 
     /// <param name="hidden"><c>[batch, seq, hidden]</c>, as is the result.</param>
     /// <param name="shared">A tensor with a gradient that all blocks read; null: there is none.</param>
