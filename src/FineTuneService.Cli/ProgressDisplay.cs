@@ -6,6 +6,7 @@ namespace FineTuneService.Cli;
 /// <summary>Shows a run to a person: one line that moves on a terminal, a line an event elsewhere.</summary>
 internal sealed class ProgressDisplay(TextWriter output, bool live)
 {
+    private readonly OrderedDictionary<string, Finding> _findings = [];
     private int _totalSteps;
 
     public void Show(TrainingEvent happened)
@@ -36,18 +37,36 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
             case Noted noted:
                 Line($"{noted.Level}: {noted.Message}");
                 break;
+            case Diagnosed { Finding: var finding }:
+                if (_findings.TryAdd(finding.Code, finding) && finding.Severity == FindingSeverity.High)
+                    Line($"{finding.Code}: {finding.Explanation}"); // There may be reason to stop now; the rest is told at the end.
+                _findings[finding.Code] = finding;
+                break;
             case RunFailed failed:
+                TellFindings();
                 Line($"failed: {failed.Reason}");
                 break;
             case RunStopped stopped:
                 Line(stopped.Reason + " The same command continues it.");
                 break;
             case RunSucceeded succeeded:
+                TellFindings();
                 Line($"done after {succeeded.FinalStep} steps" + (succeeded.BestStep is { } best
                     ? string.Create(CultureInfo.InvariantCulture, $"; best: checkpoint-{best} with {succeeded.BestMetricName} {succeeded.BestMetric:G5}")
                     : ""));
                 break;
         }
+    }
+
+    /// <summary>What the numbers have shown, what to do, and as a patch of the specification.</summary>
+    private void TellFindings()
+    {
+        foreach (var (code, finding) in _findings)
+        {
+            Line($"{code} ({finding.Severity.ToString().ToLowerInvariant()}, steps {finding.FromStep} to {finding.ToStep}): {finding.Explanation}");
+            Line($"  {finding.Remedy}{(finding.Patch is { } patch ? $" In job.json: {patch.ToJsonString()}" : "")}");
+        }
+        _findings.Clear();
     }
 
     private void Step(StepLogged logged)

@@ -22,6 +22,21 @@ public sealed class TrainCommandTests(TrainCommandTests.WholeRun shared) : IClas
     };
 
     [Fact]
+    public async Task What_the_numbers_have_shown_is_told_at_the_end_with_what_to_do()
+    {
+        using var run = new SampleRun(Short with { MaxLength = 8, MaxSteps = 10, EvalStrategy = IntervalStrategy.No, LoadBestModelAtEnd = false });
+
+        var (exitCode, output, error) = await Finetune.Run("train", run.Folder.Path);
+
+        Assert.True(exitCode == TrainerExit.Succeeded, error);
+        var finding = run.Events.OfType<Diagnosed>().Last(diagnosed => diagnosed.Finding.Code == "truncation").Finding;
+        var told = output[output.IndexOf("truncation (", StringComparison.Ordinal)..];
+        Assert.Contains(finding.Explanation, told, StringComparison.Ordinal);
+        Assert.Contains($"{finding.Remedy} In job.json: {finding.Patch!.ToJsonString()}", told, StringComparison.Ordinal);
+        Assert.EndsWith("done after 10 steps", output.TrimEnd(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Killed_at_any_step_a_run_ends_with_the_same_bytes()
     {
         var whole = shared.Run;

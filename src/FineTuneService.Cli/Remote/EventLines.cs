@@ -28,10 +28,12 @@ internal sealed class EventLines : IDisposable
             return [StatusLine((JsonElement)happened.Data)];
         if (JobWatch.TrainingEventOf(happened) is not { } told || told is RunStopped) // Which the change of state tells.
             return [];
+        if (told is Diagnosed { Finding: var finding })
+            return [$"finding: {finding.Code}, steps {finding.FromStep} to {finding.ToStep}: {finding.Explanation} {finding.Remedy}"];
         _display.Show(told);
         var lines = _text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         _text.GetStringBuilder().Clear();
-        return told is Diagnosed { Finding: var finding } ? [$"finding: {finding.Code}, steps {finding.FromStep} to {finding.ToStep}: {finding.Explanation} {finding.Remedy}"] : lines;
+        return lines;
     }
 
     private static string StatusLine(JsonElement data) =>
