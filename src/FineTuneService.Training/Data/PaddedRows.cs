@@ -37,7 +37,7 @@ internal sealed class PaddedRows(int height, int width, long padding, bool withT
     public ModelInputs ToInputs()
     {
         if (Tokens < height * width)
-            return new(_ids, _mask, _types) { TokenPlaces = Tokens <= WorthPacking * height * width ? Places() : null };
+            return new(_ids, _mask, _types) { TokenPlaces = Tokens <= WorthPacking * height * width && !_lengths.Contains(0) ? Places() : null };
         _mask.Dispose();
         return new(_ids, null, _types);
     }

@@ -47,6 +47,13 @@ public sealed class EncoderViewTests
         Assert.Null(Rows([12, 12], 0).AttentionMask);
     }
 
+    [Fact]
+    public void A_row_without_a_token_has_no_first_one()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Null(Rows([12, 0, 2], 0).TokenPlaces);
+    }
+
     private static ModelInputs Rows(int[] lengths, int padding)
     {
         var rows = new PaddedRows(lengths.Length, lengths.Max(), padding, withTypes: false);
