@@ -93,7 +93,7 @@ public sealed class RunJobTests : IAsyncLifetime
     [Fact]
     public async Task The_database_may_go_away_in_mid_run()
     {
-        _house.StartWorker();
+        _house.StartWorker(("Worker__HeartbeatLease", "00:01:30")); // After two of them a silent job counts as lost, and a busy disk lets Postgres take half a minute to come back.
         var id = await _house.Enqueue(steps: 150);
         await _house.WaitFor(id, job => job.Step >= 10);
         _house.KillPostgres();
