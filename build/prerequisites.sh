@@ -97,7 +97,7 @@ need_postgres() {
 
 # The trainer's allocator. It does without, but takes up to twice the memory then.
 need_tcmalloc() {
-    /sbin/ldconfig -p | grep -q libtcmalloc_minimal.so.4 && return
+    [[ $(/sbin/ldconfig -p) == *libtcmalloc_minimal.so.4* ]] && return
     apt_refresh "tcmalloc"
     say "installing tcmalloc (package libtcmalloc-minimal4)"
     apt_install libtcmalloc-minimal4

@@ -123,9 +123,9 @@ public static partial class HostMemory
         const long Rest = 192 << 20;
         if (Loaded("MallocExtension_SetNumericProperty") is not (var set and not 0))
             return;
-        var others = PrivateBytes() - Property("generic.heap_size"u8)!.Value;
+        var megabytes = limit is { } bytes ? Math.Max(1, (bytes - (PrivateBytes() - Property("generic.heap_size"u8)!.Value) - Rest) >> 20) : 0;
         fixed (byte* name = "tcmalloc.heap_limit_mb"u8)
-            _ = ((delegate* unmanaged<byte*, nuint, int>)set)(name, limit is { } bytes ? (nuint)Math.Max(1, (bytes - others - Rest) >> 20) : 0);
+            _ = ((delegate* unmanaged<byte*, nuint, int>)set)(name, (nuint)megabytes);
     }
 
     /// <summary>What the system counts against <c>RLIMIT_DATA</c>.</summary>

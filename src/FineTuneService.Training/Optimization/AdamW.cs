@@ -49,7 +49,9 @@ public sealed class AdamW : Optimizer
         Remember(AdamWRule.Steps, AdamWRule.NoSteps);
     }
 
-    protected override bool IsFused => true;
+    protected override bool ObeysFoundInf => true;
+
+    protected override bool DividesGradients => true;
 
     protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor) =>
         _rule.Apply(active.Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf, divisor);

@@ -28,17 +28,18 @@ public sealed class AdamW8bit : Optimizer
         Remember(AdamWRule.Steps, AdamWRule.NoSteps);
     }
 
+    protected override bool DividesGradients => true;
+
     protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor)
     {
-        var one = ones_like(foundInf); // The gradients are clipped already.
         _rule.Apply(
             active.Where(entry => IsExact(entry.Parameter)).Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq])),
-            learningRate, foundInf, one);
+            learningRate, foundInf, divisor);
         foreach (var (parameter, gradient) in active.Where(entry => !IsExact(entry.Parameter)))
         {
             using var scope = NewDisposeScope();
             var (mean, square) = (Read(parameter, AdamWRule.ExpAvg), Read(parameter, AdamWRule.ExpAvgSq));
-            _rule.Apply([(parameter, gradient, mean, square)], learningRate, foundInf, one);
+            _rule.Apply([(parameter, gradient, mean, square)], learningRate, foundInf, divisor);
             Write(parameter, AdamWRule.ExpAvg, mean);
             Write(parameter, AdamWRule.ExpAvgSq, square);
         }

@@ -90,12 +90,12 @@ public abstract class Optimizer : IDisposable
             TorchScript.Scale(gradients, tensor((float)(1 / Scale.Value), device: gradients[0].device));
         var norm = TorchScript.GlobalNorm(gradients);
         var foundInf = norm.isfinite().logical_not().to(ScalarType.Float32); // 1: nothing is updated
-        var isSkipped = (Scale is not null || !IsFused) && foundInf.ToSingle() > 0;
+        var isSkipped = (Scale is not null || !ObeysFoundInf) && foundInf.ToSingle() > 0;
         Scale?.Update(isSkipped);
         if (!isSkipped)
         {
             var divisor = maxGradNorm > 0 ? ((norm + 1e-6) / maxGradNorm).clamp_(min: 1) : ones_like(norm); // torch.nn.utils.clip_grad_norm_
-            if (!IsFused && maxGradNorm > 0)
+            if (!DividesGradients && maxGradNorm > 0)
                 TorchScript.Scale(gradients, divisor.reciprocal_());
             Update(active, learningRate, foundInf, divisor);
             Average?.Follow();
@@ -113,12 +113,15 @@ public abstract class Optimizer : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Whether <see cref="Update"/> divides the gradients itself, and may be called where nothing is to be updated: then no device is waited for to know.</summary>
-    protected virtual bool IsFused => false;
+    /// <summary>Whether <see cref="Update"/> may be called where nothing is to be updated: then no device is waited for to know.</summary>
+    protected virtual bool ObeysFoundInf => false;
+
+    /// <summary>Whether <see cref="Update"/> divides the gradients itself, in the same pass over memory.</summary>
+    protected virtual bool DividesGradients => false;
 
     /// <summary>One step of those parameters that have a gradient, without autograd.</summary>
     /// <param name="foundInf">A scalar, fp32: 1 where the gradients' norm is not finite.</param>
-    /// <param name="divisor">A scalar, fp32: by what the gradients are too large; to be used only where it <see cref="IsFused"/>.</param>
+    /// <param name="divisor">A scalar, fp32: by what the gradients are too large; for whoever <see cref="DividesGradients"/>.</param>
     protected abstract void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor);
 
     /// <summary>Gives each parameter something to be remembered.</summary>
