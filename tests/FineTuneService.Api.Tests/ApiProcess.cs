@@ -21,7 +21,8 @@ internal static class ApiProcess
         start.Environment["Serilog__MinimumLevel__Override__Microsoft.Hosting.Lifetime"] = "Information";
         // How much garbage .NET lets lie before it collects follows the processor's cache: a quarter of a gigabyte on some. 16 MB everywhere, so that what a test measures is what the service holds.
         start.Environment["DOTNET_GCgen0size"] = "0x1000000";
-        start.Environment["Webhooks__Parallel"] = "0"; // Where it shares a database, the messages are not for it to send.
+        start.Environment["Webhooks__Parallel"] = "0"; // Where it shares a database, the messages are not for it to send,
+        start.Environment["Datasets__Preparations"] = "0"; // and the reports not for it to make, in a folder that its test may be watching.
         start.Environment["Datasets__ReportOnUpload"] = "false";
         foreach (var (name, value) in settings)
             start.Environment[name] = value;
