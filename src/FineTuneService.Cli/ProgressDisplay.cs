@@ -7,7 +7,7 @@ namespace FineTuneService.Cli;
 internal sealed class ProgressDisplay(TextWriter output, bool live)
 {
     private readonly OrderedDictionary<string, Finding> _findings = [];
-    private int _totalSteps;
+    private int _step, _totalSteps;
 
     public void Show(TrainingEvent happened)
     {
@@ -38,7 +38,7 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
                 Line($"{noted.Level}: {noted.Message}");
                 break;
             case Diagnosed { Finding: var finding }:
-                if (_findings.TryAdd(finding.Code, finding) && finding.Severity == FindingSeverity.High)
+                if (_findings.TryAdd(finding.Code, finding) && finding.Severity == FindingSeverity.High && _step < _totalSteps)
                     Line($"{finding.Code}: {finding.Explanation}"); // There may be reason to stop now; the rest is told at the end.
                 _findings[finding.Code] = finding;
                 break;
@@ -71,6 +71,7 @@ internal sealed class ProgressDisplay(TextWriter output, bool live)
 
     private void Step(StepLogged logged)
     {
+        _step = logged.Step;
         var filled = _totalSteps == 0 ? 0 : 24 * logged.Step / _totalSteps;
         var left = TimeSpan.FromSeconds(Math.Round(logged.EtaSeconds ?? 0));
         var text = string.Create(CultureInfo.InvariantCulture,

@@ -88,7 +88,7 @@ public sealed record DatasetSpec
     [Length(1, 256)]
     public string? TextColumn { get; init; }
 
-    /// <summary>Column with the second text of a pair. Default: none.</summary>
+    /// <summary>Column with the second text of a pair. Default: where no text is named either, the second of the usual pairs, such as sentence1 and sentence2, premise and hypothesis, question1 and question2; otherwise none.</summary>
     [Length(1, 256)]
     public string? TextPairColumn { get; init; }
 

@@ -4,6 +4,7 @@ using FineTuneService.Storage.Telemetry;
 using FineTuneService.Worker;
 using FineTuneService.Worker.Sinks;
 using Hangfire;
+using Microsoft.Extensions.Options;
 
 var builder = WebApplication.CreateBuilder(args);
 
@@ -15,6 +16,7 @@ builder.Services
     .AddSingleton(services => HubSettings.From(builder.Configuration, builder.Environment.ContentRootPath, services.GetRequiredService<StorageSettings>().DataDirectory))
     .AddSingleton<ModelHub>();
 builder.Services.AddSingleton<WorkerMetrics>();
+builder.Services.AddSingleton(services => new WorkerSilence(services.GetRequiredService<IOptions<WorkerSettings>>().Value.HeartbeatLease, services.GetRequiredService<TimeProvider>()));
 builder.Services.AddSingleton<RunJobCall, RunJob>();
 builder.Services.AddHostedService<TellOfWorker>(); // Before Hangfire: services stop in the reverse order, and it has something to tell until the last run has ended.
 builder.Services.AddHangfireServer((services, hangfire) =>

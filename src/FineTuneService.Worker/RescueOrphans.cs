@@ -1,5 +1,4 @@
 using FineTuneService.Storage;
-using Microsoft.Extensions.Options;
 
 namespace FineTuneService.Worker;
 
@@ -7,7 +6,7 @@ namespace FineTuneService.Worker;
 /// Sees to jobs that nothing would move: those whose worker has fallen silent, those whose ticket was lost, and those that wait for others or for their deadline.
 /// Hangfire hands on what a dead worker held, so the first two are for what Hangfire does not hold. A surplus ticket finds nothing.
 /// </summary>
-internal sealed class RescueOrphans(JobStates states, WaitingJobs waiting, JobQueue queue, TimeProvider clock, IOptions<WorkerSettings> options, ILogger<RescueOrphans> log) : PeriodicService(TimeSpan.FromSeconds(2), clock)
+internal sealed class RescueOrphans(JobStates states, WaitingJobs waiting, JobQueue queue, TimeProvider clock, WorkerSilence silence, ILogger<RescueOrphans> log) : PeriodicService(TimeSpan.FromSeconds(2), clock)
 {
     private static readonly TimeSpan RescueInterval = TimeSpan.FromSeconds(20);
 
@@ -20,10 +19,11 @@ internal sealed class RescueOrphans(JobStates states, WaitingJobs waiting, JobQu
         {
             await waiting.AdvanceDependents(cancel);
             await waiting.ExpireOverdue(cancel);
+            silence.DatabaseAnswers();
             if (_rescued != 0 && _clock.GetElapsedTime(_rescued) < RescueInterval)
                 return;
             _rescued = _clock.GetTimestamp();
-            foreach (var job in await states.Orphans(options.Value.HeartbeatLease * 2, cancel))
+            foreach (var job in await states.Orphans(silence.Longest * 2, cancel))
             {
                 log.LogWarning("Job {JobId}: its worker has fallen silent; it is queued again", job.Id);
                 queue.AddTicket(job.Requires, TimeSpan.Zero);
@@ -33,6 +33,7 @@ internal sealed class RescueOrphans(JobStates states, WaitingJobs waiting, JobQu
         }
         catch (Exception error) when (RunJob.IsDatabaseAway(error))
         {
+            silence.DatabaseIsAway();
             log.LogWarning("The database does not answer: {Error}", error.GetBaseException().Message);
         }
     }

@@ -28,6 +28,7 @@ internal sealed partial class RunJob(
     RunFiles files,
     WorkerMetrics metrics,
     IOptions<WorkerSettings> options,
+    WorkerSilence silence,
     IHostApplicationLifetime host,
     TimeProvider clock,
     ILogger<RunJob> log) : RunJobCall
@@ -44,7 +45,7 @@ internal sealed partial class RunJob(
     public override async Task Execute(string queueName, CancellationToken cancel)
     {
         // If we die before this: nothing has happened, and the ticket goes to another worker when its lease has run out.
-        if (IsShuttingDown || await claims.Next(queueName, WorkerName, _settings.HeartbeatLease, cancel) is not { } job)
+        if (IsShuttingDown || await claims.Next(queueName, WorkerName, silence.Longest, cancel) is not { } job)
             return;
         using var telemetry = new RunTelemetry(job, metrics, clock);
         using var lines = log.BeginScope(new Dictionary<string, object> { ["JobId"] = job.Id, ["Attempt"] = job.Attempt }); // Of whoever logs while this runs.

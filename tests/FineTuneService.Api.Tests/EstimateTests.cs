@@ -72,5 +72,21 @@ public sealed class EstimateTests(Api api)
         Assert.Equal((900_000_000, 870_000_000), ((long)memory["forecast_bytes"]!, (long)memory["peak_bytes"]!));
     }
 
+    [Fact]
+    public async Task The_time_is_that_of_the_last_job_like_it_and_of_the_base_if_it_is_asked_too()
+    {
+        var dataset = (string)(await api.Upload("lines.jsonl", string.Concat(Enumerable.Range(0, 10).Select(row => $$"""{"text": "line {{row}}"}""" + "\n"))))["id"]!;
+        string Wanted(string extra = "") => $$"""{"base_model": "tiny-llama", "task": "causal-lm", "dataset": {"train": "{{dataset}}", "validation_split": 0}, "training": {"num_train_epochs": 2, "per_device_train_batch_size": 1{{extra}}} }""";
+        Assert.Null((await api.Post("/jobs/estimate", Wanted(), HttpStatusCode.OK))["time"]);
+        var earlier = await api.PutJob(JobStatus.Succeeded, $$"""{"base_model": "tiny-llama", "task": {"type": "causal-lm"}, "method": {"type": "full"}, "dataset": {"train": "{{dataset}}"}, "training": {} }""");
+        await api.InDatabase(db => db.Jobs.Where(job => job.Id == earlier).ExecuteUpdateAsync(job => job.SetProperty(row => row.RunSeconds, 60).SetProperty(row => row.Epoch, 3), Api.Cancel));
+
+        var time = (await api.Post("/jobs/estimate", Wanted(), HttpStatusCode.OK))["time"]!;
+
+        Assert.Equal((20, earlier, true), ((int)time["steps"]!, (string)time["job"]!, (bool)time["same_dataset"]!));
+        Assert.Equal(40, (double)time["seconds"]!, 1e-9);
+        Assert.Equal(40 * 4 / 3.0, (double)(await api.Post("/jobs/estimate", Wanted(""", "kl_to_base_weight": 0.1"""), HttpStatusCode.OK))["time"]!["seconds"]!, 1e-9);
+    }
+
     private static string Spec(string dataset = "estimated", string extra = "") => $$"""{"base_model": "tiny-bert-en", "task": "text-classification", "dataset": {"train": "{{dataset}}"}{{extra}} }""";
 }

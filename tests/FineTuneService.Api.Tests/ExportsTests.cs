@@ -4,6 +4,7 @@ using System.Net;
 using System.Xml.Linq;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
+using Parquet.Serialization;
 
 namespace FineTuneService.Api.Tests;
 
@@ -29,6 +30,28 @@ public sealed class ExportsTests(Api api)
 
             """.ReplaceLineEndings("\r\n"), await response.Content.ReadAsStringAsync(Api.Cancel));
         await Api.Read(await api.Http.GetAsync("/jobs/job_0/metrics.csv", Api.Cancel), HttpStatusCode.NotFound);
+    }
+
+    [Fact]
+    public async Task Parquet_has_the_same_rows_and_columns()
+    {
+        var id = await PutRun();
+
+        using var response = await api.Http.GetAsync($"/jobs/{id}/metrics.parquet", Api.Cancel);
+
+        Assert.Equal("application/vnd.apache.parquet", response.Content.Headers.ContentType!.MediaType);
+        Assert.Equal($"{id}-metrics.parquet", response.Content.Headers.ContentDisposition!.FileName);
+        var file = await response.Content.ReadAsByteArrayAsync(Api.Cancel);
+        var (schema, rows, _) = await ParquetSerializer.DeserializeUntypedAsync(new MemoryStream(file), cancellationToken: Api.Cancel);
+        string[] columns = ["step", "epoch", "time", "eval_f1, macro", "eval_loss", "loss"];
+        Assert.Equal(columns, schema.Fields.Select(field => field.Name));
+        Assert.Equal(
+            [
+                [10, 0.5, Start.AddSeconds(1).UtcDateTime, null, null, 1.5],
+                [20, 1.0, Start.AddSeconds(2).UtcDateTime, null, null, double.NaN],
+                [20, 1.0, Start.AddSeconds(3).UtcDateTime, 0.1, 0.30000000000000004, null],
+            ], rows.Select(row => columns.Select(column => row.GetValueOrDefault(column)).ToArray()));
+        await Api.Read(await api.Http.GetAsync("/jobs/job_0/metrics.parquet", Api.Cancel), HttpStatusCode.NotFound);
     }
 
     [Fact]

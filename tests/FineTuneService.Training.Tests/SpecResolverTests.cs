@@ -27,6 +27,20 @@ public sealed class SpecResolverTests
         Assert.Empty(Refused(Spec with { Task = new CausalLmConfig() }));
     }
 
+    [Theory]
+    [InlineData("label,sentence2,sentence1", null, "sentence1", "sentence2")]
+    [InlineData("question,sentence,label", null, "question", "sentence")]
+    [InlineData("text,premise,hypothesis,label", null, "premise", "hypothesis")]
+    [InlineData("sentence1,sentence2,label", "sentence1", "sentence1", null)] // Whoever names one wants that one.
+    [InlineData("sentence1,text,label", null, "text", null)]
+    public void Texts_that_belong_together_are_found_by_their_names(string columns, string? given, string text, string? pair)
+    {
+        var (spec, resolutions) = SpecResolver.Resolve(Spec with { Dataset = new() { Train = "ds_1", TextColumn = given } }, Facts with { Columns = columns.Split(',') });
+
+        Assert.Equal((text, pair), (spec.Dataset.TextColumn, spec.Dataset.TextPairColumn));
+        Assert.Equal(pair is not null, resolutions.Any(one => one.Pointer == "/dataset/text_pair_column"));
+    }
+
     [Fact]
     public void What_is_forgotten_counts_only_where_it_is_measured()
     {

@@ -93,12 +93,14 @@ public sealed class RunJobTests : IAsyncLifetime
     [Fact]
     public async Task The_database_may_go_away_in_mid_run()
     {
-        _house.StartWorker(("Worker__HeartbeatLease", "00:01:30")); // After two of them a silent job counts as lost, and a busy disk lets Postgres take half a minute to come back.
+        var lease = TimeSpan.FromSeconds(2);
+        _house.StartWorker(("Worker__HeartbeatLease", $"{lease}"), ("Worker__Slots", "2")); // The other slot would take the job if its worker counted as dead.
         var id = await _house.Enqueue(steps: 150);
         await _house.WaitFor(id, job => job.Step >= 10);
         _house.KillPostgres();
         using (var trainer = _house.Trainer(id))
             await trainer.WaitForExitAsync(Cancel); // It trains to its end without a database.
+        await Task.Delay(3 * lease, Cancel);
         await _house.StartPostgresAgain();
 
         var job = await _house.WaitFor(id, job => job.Status == JobStatus.Succeeded);

@@ -3,7 +3,6 @@ using System.Text;
 using FineTuneService.Api.Jobs;
 using FineTuneService.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Exports;
 
@@ -16,7 +15,7 @@ public static class DownloadMetrics
     public static async Task<PushStreamHttpResult> Handle(string id, FineTuneDb db, CancellationToken cancel)
     {
         await db.FindJob(id, cancel);
-        var names = await db.Metrics.Where(metric => metric.JobId == id).Select(metric => metric.Name).Distinct().OrderBy(name => name).ToListAsync(cancel);
+        var names = await LogLine.Names(db, id, cancel);
         return TypedResults.Stream(body => Write(LogLine.Of(db, id, cancel), names, body), "text/csv; charset=utf-8", $"{id}-metrics.csv");
     }
 

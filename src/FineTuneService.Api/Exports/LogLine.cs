@@ -24,5 +24,9 @@ internal sealed record LogLine(int Step, double Epoch, DateTimeOffset Time, IRea
             yield return From(line);
     }
 
+    /// <summary>What a job's lines have numbers of, in the order of the alphabet.</summary>
+    public static Task<List<string>> Names(FineTuneDb db, string jobId, CancellationToken cancel) =>
+        db.Metrics.Where(metric => metric.JobId == jobId).Select(metric => metric.Name).Distinct().OrderBy(name => name).ToListAsync(cancel);
+
     private static LogLine From(List<Metric> metrics) => new(metrics[0].Step, metrics[0].Epoch, metrics[0].Time, metrics);
 }

@@ -7,7 +7,7 @@ internal static class OneFileArchive
 {
     public static async Task Write(Stream body, string path, DateTimeOffset time, Func<Stream, Task> write, CancellationToken cancel)
     {
-        await using var file = new FileStream(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose | FileOptions.Asynchronous);
+        await using var file = ScratchFile.Create();
         await write(file);
         file.Position = 0;
         await using var tar = new TarWriter(body, TarEntryFormat.Pax, leaveOpen: true);

@@ -3,6 +3,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Storage;
 using FineTuneService.Training;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Methods;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneService.Api.Jobs;
@@ -14,7 +15,7 @@ namespace FineTuneService.Api.Jobs;
 /// <param name="SameDataset">Whether it is: then its rows are as long.</param>
 public sealed record TimeEstimate(double Seconds, int Steps, string Job, bool SameDataset)
 {
-    private sealed record Earlier(string Id, double RunSeconds, double Epochs, long Rows, bool SameDataset);
+    private sealed record Earlier(string Id, double RunSeconds, double Epochs, long Rows, bool SameDataset, bool AsksBase);
 
     /// <returns>Null when no job like it has succeeded yet.</returns>
     /// <param name="spec">Resolved.</param>
@@ -28,12 +29,19 @@ public sealed record TimeEstimate(double Seconds, int Steps, string Job, bool Sa
         var json = JsonSerializer.SerializeToNode(spec, Catalog.Json)!;
         string? TypeOf(string part) => (string?)json[part]?["type"];
         var earlier = await db.Database.SqlQuery<Earlier>($"""
-            SELECT job.id, job.run_seconds, job.epoch AS epochs, dataset.rows, dataset.id = {spec.Dataset.Train} AS same_dataset
+            SELECT job.id, job.run_seconds, job.epoch AS epochs, dataset.rows, dataset.id = {spec.Dataset.Train} AS same_dataset,
+                coalesce((job.spec->'training'->>'kl_to_base_weight')::float8, 0) > 0 AS asks_base
             FROM finetune.jobs AS job JOIN finetune.datasets AS dataset ON dataset.id = job.spec->'dataset'->>'train'
             WHERE job.project_id = {db.Project} AND job.status = 'Succeeded' AND job.epoch > 0 AND dataset.rows > 0
                 AND job.spec->>'base_model' = {spec.BaseModel} AND job.spec->'task'->>'type' = {TypeOf("task")} AND job.spec->'method'->>'type' = {TypeOf("method")}
             ORDER BY same_dataset DESC, job.id DESC LIMIT 1
             """).ToListAsync(cancel);
-        return earlier is [var last] ? new(last.RunSeconds / (last.Rows * last.Epochs) * (rows + perEpoch - learnt) * plan.TotalSteps / plan.StepsPerEpoch, plan.TotalSteps, last.Id, last.SameDataset) : null;
+        if (earlier is not [var last])
+            return null;
+        var secondsPerRow = last.RunSeconds / (last.Rows * last.Epochs) * Passes(spec.Training.KlToBaseWeight > 0) / Passes(last.AsksBase);
+        return new(secondsPerRow * (rows + perEpoch - learnt) * plan.TotalSteps / plan.StepsPerEpoch, plan.TotalSteps, last.Id, last.SameDataset);
+
+        // Forwards, and backwards, which compute as much for activations and, where they are trained, for weights; with kl_to_base_weight the base goes forward too.
+        double Passes(bool asksBase) => (spec.Method is LoraConfig ? 2 : 3) + (asksBase ? 1 : 0);
     }
 }

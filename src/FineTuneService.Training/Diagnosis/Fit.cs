@@ -33,7 +33,7 @@ internal static class Fit
         var interval = validation.Steps[0];
         if (history.TrainLoss.Mean(onset - interval, onset) is not { } before || history.TrainLoss.Mean(history.Step - interval, history.Step) is not { } after || before - after < Fall * before)
             return null;
-        var epochs = Math.Max(1, Math.Ceiling(10 * history.EpochOf(onset)) / 10);
+        var shorter = history.EndingAt(onset);
         var training = history.Facts.Spec.Training;
         return new()
         {
@@ -42,10 +42,10 @@ internal static class Fit
             FromStep = onset,
             ToStep = validation.LastStep,
             Explanation = Invariant($"The validation loss was lowest at step {onset} ({validation.Values[lowest]:G3}) and has risen to {validation.Last:G3} since, while the training loss fell from {before:G3} to {after:G3}: the model learns its rows by heart."),
-            Remedy = Invariant($"Stop after {epochs} epochs, or when the validation loss has not improved for two evaluations; more rows, or LoRA, help against the cause."),
+            Remedy = Invariant($"Stop after {shorter}, or when the validation loss has not improved for two evaluations; more rows, or LoRA, help against the cause."),
             Patch = training.EarlyStoppingPatience is null
-                ? Patch.Training(("num_train_epochs", epochs), ("early_stopping_patience", 2), ("load_best_model_at_end", true))
-                : Patch.Training(("num_train_epochs", epochs)),
+                ? Patch.Training((shorter.Argument, shorter.Value), ("early_stopping_patience", 2), ("load_best_model_at_end", true))
+                : Patch.Training((shorter.Argument, shorter.Value)),
         };
     }
 
@@ -62,7 +62,7 @@ internal static class Fit
         var barelyBetter = IsBarelyBetter(history);
         var falling = validation.Count >= 2 && validation.Lowest == validation.Count - 1 && 1 - (validation.Last / validation.Values[^2]) > StillFalling
             && history.TrainLoss.Mean(0.75 * history.Step, history.Step) > (1 - Gap) * validation.Last;
-        var epochs = history.Facts.Spec.Training.NumTrainEpochs.Resolved;
+        var longer = history.EndingAt(2 * history.Facts.TotalSteps);
         return !barelyBetter && !falling ? null : new()
         {
             Code = UnderfittingCode,
@@ -72,8 +72,8 @@ internal static class Fit
             Explanation = barelyBetter
                 ? Invariant($"The validation loss ended at {validation.Last:G3}, where guessing gives {history.LossOfChance:G3}: little was learnt.")
                 : Invariant($"The validation loss was still falling at the end, from {validation.Values[^2]:G3} to {validation.Last:G3} over the last {validation.LastStep - validation.Steps[^2]} steps."),
-            Remedy = "Train for twice as many epochs.",
-            Patch = Patch.Training(("num_train_epochs", 2 * epochs)),
+            Remedy = $"Train for twice as many {longer.Unit}.",
+            Patch = Patch.Training((longer.Argument, longer.Value)),
         };
     }
 }

@@ -30,7 +30,7 @@ internal static class Gain
         var best = validation.Values[validation.Lowest];
         var expected = Expected(validation, history.Facts.TotalSteps);
         var cost = Math.Max(0, (best - expected) / best);
-        var epochs = Math.Max(0.1, Math.Round(history.EpochOf(validation.Steps[validation.Lowest]), 1));
+        var shorter = history.EndingAt(validation.Steps[validation.Lowest]);
         return cost > Negligible ? null : new()
         {
             Code = StopNowCode,
@@ -39,7 +39,7 @@ internal static class Gain
             ToStep = validation.LastStep,
             Explanation = Invariant($"The lowest validation loss is {best:G4}, of step {validation.Steps[validation.Lowest]}. As the last evaluations go, the {100 * left:F0} % of the steps that are left bring it to about {Math.Min(best, expected):G4}: stopping now costs about {100 * cost:F1} % of it."),
             Remedy = "Cancel the job: its best checkpoint stays. The same again can end here.",
-            Patch = Patch.Training(("num_train_epochs", epochs)),
+            Patch = Patch.Training((shorter.Argument, shorter.Value)),
         };
     }
 

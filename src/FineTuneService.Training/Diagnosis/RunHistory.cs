@@ -22,11 +22,20 @@ public sealed record RunHistory(RunFacts Facts, IReadOnlyList<JsonObject> Log, S
     /// <summary>The cross-entropy of knowing nothing but the classes' number; null where there are no classes.</summary>
     public double? LossOfChance => Scores?.Labels is { Length: > 1 } labels ? Math.Log(labels.Length) : null;
 
-    public double EpochOf(int step) => (double)step / Facts.TotalSteps * Facts.Spec.Training.NumTrainEpochs.Resolved;
+    /// <summary>How the specification would say that the run ends at a step: in steps if it counts them, otherwise in epochs.</summary>
+    public RunLength EndingAt(int step) => Facts.Spec.Training is { MaxSteps: <= 0, NumTrainEpochs.Resolved: var epochs }
+        ? new("num_train_epochs", Math.Max(0.1, Math.Ceiling(10 * Math.Round(epochs * step / Facts.TotalSteps, 6)) / 10), "epochs")
+        : new("max_steps", Math.Max(1, step), "steps");
 
     public Curve Of(string metric, int fromStep = 0)
     {
         var points = Log.Where(line => line[metric] is not null && line["step"]!.GetValue<int>() >= fromStep).ToList();
         return new([.. points.Select(line => line["step"]!.GetValue<int>())], [.. points.Select(line => line[metric]!.GetValue<double>())]);
     }
+}
+
+/// <param name="Argument">Of the specification's <c>training</c>.</param>
+public sealed record RunLength(string Argument, double Value, string Unit)
+{
+    public override string ToString() => System.FormattableString.Invariant($"{Value} {Unit}");
 }

@@ -41,12 +41,20 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.SequenceClassification;
 
-    public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns) => dataset with
+    /// <summary>The usual names of two texts that are judged together (GLUE's, and text_pair). They are looked for first, and only where no text is named: whoever names one alone wants it alone.</summary>
+    private static readonly (string Text, string Pair)[] Pairs =
+        [("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"), ("question", "sentence"), ("question", "passage"), ("text", "text_pair"), ("text1", "text2")];
+
+    public override DatasetSpec ResolveColumns(DatasetSpec dataset, ColumnResolver columns)
     {
-        TextColumn = columns.Required("text_column", dataset.TextColumn, "text", "sentence", "content", "sentence1", "premise", "question"),
-        TextPairColumn = columns.Optional("text_pair_column", dataset.TextPairColumn),
-        LabelColumn = columns.Required("label_column", dataset.LabelColumn, "label", "labels", "category", "intent", "class", "target", "score"),
-    };
+        var pairs = dataset.TextColumn is null ? Pairs.Where(pair => columns.Has(pair.Text) && columns.Has(pair.Pair)).Take(1).ToArray() : [];
+        return dataset with
+        {
+            TextColumn = columns.Required("text_column", dataset.TextColumn, [.. pairs.Select(pair => pair.Text), "text", "sentence", "content", "sentence1", "premise", "question"]),
+            TextPairColumn = columns.Optional("text_pair_column", dataset.TextPairColumn, [.. pairs.Select(pair => pair.Pair)]),
+            LabelColumn = columns.Required("label_column", dataset.LabelColumn, "label", "labels", "category", "intent", "class", "target", "score"),
+        };
+    }
 
     public override IEnumerable<string> NeededColumns(DatasetSpec dataset) =>
         new[] { dataset.TextColumn, dataset.TextPairColumn, dataset.LabelColumn }.OfType<string>();

@@ -35,6 +35,17 @@ public sealed class RunDiagnosisTests
     }
 
     [Fact]
+    public void A_run_that_counts_steps_is_shortened_and_lengthened_by_steps()
+    {
+        var facts = Facts with { Spec = Spec with { Training = Spec.Training with { MaxSteps = 100 } } };
+
+        Assert.Equal(50, (int)Assert.Single(Of(facts, [0.7, 0.5, 0.3, 0.1, 0.05], [0.6, 0.5, 0.6, 0.75])).Patch!["training"]!["max_steps"]!.GetValue<double>());
+        var tooShort = Assert.Single(Of(facts, [0.7, 0.65, 0.6, 0.55], [0.65, 0.55]));
+        Assert.Equal(("underfitting", "Train for twice as many steps."), (tooShort.Code, tooShort.Remedy));
+        Assert.Equal("""{"training":{"max_steps":200}}""", tooShort.Patch!.ToJsonString());
+    }
+
+    [Fact]
     public void It_is_grave_where_the_best_checkpoint_is_not_the_result()
     {
         var facts = Facts with { Spec = Spec with { Training = Spec.Training with { LoadBestModelAtEnd = false } } };

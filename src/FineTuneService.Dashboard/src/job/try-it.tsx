@@ -12,14 +12,16 @@ export function TryIt({ job }: { job: Job }) {
 
 function Classify({ job }: { job: Job }) {
   const [text, setText] = useState('');
+  const [pair, setPair] = useState('');
   const [prediction, setPrediction] = useState<Prediction>();
   const [error, setError] = useState<Error>();
   const [busy, setBusy] = useState(false);
+  const judgesPairs = Boolean(job.spec.dataset?.text_pair_column);
   const ask = (event: Event) => {
     event.preventDefault();
     setBusy(true);
     setError(undefined);
-    post<{ predictions: Prediction[] }>(`/jobs/${job.id}/predict`, { texts: [text] })
+    post<{ predictions: Prediction[] }>(`/jobs/${job.id}/predict`, { inputs: [{ text, ...(judgesPairs && { text_pair: pair }) }] })
       .then(answer => setPrediction(answer.predictions[0]), setError)
       .finally(() => setBusy(false));
   };
@@ -29,6 +31,7 @@ function Classify({ job }: { job: Job }) {
       <h2>Try it</h2>
       <form class="try" onSubmit={ask}>
         <textarea aria-label="Text to classify" rows={3} required value={text} onInput={event => setText(event.currentTarget.value)} placeholder="A text such as those it was trained on" />
+        {judgesPairs && <textarea aria-label="Second text" rows={3} required value={pair} onInput={event => setPair(event.currentTarget.value)} placeholder="The second text of the pair" />}
         <button class="primary" disabled={busy}>{busy ? 'Reading…' : 'Classify'}</button>
       </form>
       <Trouble error={error} />

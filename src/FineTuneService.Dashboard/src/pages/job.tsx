@@ -89,7 +89,8 @@ function Exports({ id }: { id: string }) {
   return (
     <p>
       Take it elsewhere: <a href={`/jobs/${id}/report.html`} target="_blank" rel="noopener">report to print</a> ·{' '}
-      <a href={`/jobs/${id}/metrics.csv`} download>numbers as CSV</a> · <a href={`/jobs/${id}/tensorboard`} download>TensorBoard</a> ·{' '}
+      <a href={`/jobs/${id}/metrics.csv`} download>numbers as CSV</a> or{' '}
+      <a href={`/jobs/${id}/metrics.parquet`} download>Parquet</a> · <a href={`/jobs/${id}/tensorboard`} download>TensorBoard</a> ·{' '}
       <a href={`/jobs/${id}/wandb`} download>Weights &amp; Biases</a>
     </p>
   );

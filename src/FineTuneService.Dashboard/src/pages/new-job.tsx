@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { get, post, Refusal, type BaseModel, type Dataset, type Job, type JobEstimate, type Page } from '../api';
 import { bytes, duration, number } from '../format';
-import { guess, headOf, tasks, type Task } from '../new-job/guess';
+import { comparesWithBase, guess, headOf, replays, tasks, type Task } from '../new-job/guess';
 import { useLoad } from '../load';
 import { Trouble } from '../parts/trouble';
 import { go } from '../router';
@@ -13,6 +13,7 @@ interface Draft {
   validation: string;
   task: Task;
   text: string;
+  pair: string;
   label: string;
   method: 'full' | 'lora' | 'qlora';
   rank: number;
@@ -21,9 +22,12 @@ interface Draft {
   rate: number;
   split: number;
   length: string;
+  replay: string;
+  replayed: number;
+  kl: number;
 }
 
-const first: Draft = { name: '', model: '', dataset: '', validation: '', task: 'text-classification', text: '', label: '', method: 'full', rank: 16, epochs: 3, batch: 16, rate: 5e-5, split: 0.1, length: '' };
+const first: Draft = { name: '', model: '', dataset: '', validation: '', task: 'text-classification', text: '', pair: '', label: '', method: 'full', rank: 16, epochs: 3, batch: 16, rate: 5e-5, split: 0.1, length: '', replay: '', replayed: 0.1, kl: 0 };
 
 /** A form for what most jobs need; the specification beside it can be edited for the rest. */
 export function NewJobPage({ dataset, validation, from }: { dataset: string | null; validation: string | null; from: string | null }) {
@@ -38,6 +42,7 @@ export function NewJobPage({ dataset, validation, from }: { dataset: string | nu
     if (from) void get<Job>(`/jobs/${from}`).then(job => setOwn(JSON.stringify({ ...job.spec, name: `${job.name ?? 'job'} again` }, null, 2)), setError);
   }, [from]);
 
+  const datasetOptions = (datasets.value?.data ?? []).map((one): [string, string] => [one.id, `${one.name} (${number(one.rows)} rows)`]);
   const chosen = datasets.value?.data.find(one => one.id === draft.dataset);
   useEffect(() => {
     if (chosen) setDraft(before => ({ ...before, ...guess(chosen) }));
@@ -64,12 +69,13 @@ export function NewJobPage({ dataset, validation, from }: { dataset: string | nu
       <div class="split">
         {own === undefined && (
           <form class="fields" onSubmit={event => (event.preventDefault(), send())}>
-            <Choice name="Dataset" value={draft.dataset} set={set('dataset')} options={(datasets.value?.data ?? []).map(one => [one.id, `${one.name} (${number(one.rows)} rows)`])} none="choose one" />
+            <Choice name="Dataset" value={draft.dataset} set={set('dataset')} options={datasetOptions} none="choose one" />
             {datasets.value?.data.length === 0 && <p class="hint"><a href="#/datasets">Upload one</a> first.</p>}
             <Choice name="What to learn" value={draft.task} set={value => set('task')(value as Task)} options={Object.entries(tasks)} />
             {chosen && draft.task === 'text-classification' && (
               <>
                 <Choice name="Column with the text" value={draft.text} set={set('text')} options={columns(chosen)} none="find it" />
+                <Choice name="Column with the second text" value={draft.pair} set={set('pair')} options={columns(chosen)} none="none: texts are judged alone" />
                 <Choice name="Column with the label" value={draft.label} set={set('label')} options={columns(chosen)} none="find it" />
               </>
             )}
@@ -80,9 +86,17 @@ export function NewJobPage({ dataset, validation, from }: { dataset: string | nu
             <Count name="Epochs" value={draft.epochs} set={set('epochs')} min={0.1} max={1000} step={0.1} />
             <Count name="Rows per step" value={draft.batch} set={set('batch')} min={1} max={4096} />
             <Count name="Learning rate" value={draft.rate} set={set('rate')} min={0} max={1} step={1e-6} />
-            <Choice name="Validation rows" value={draft.validation} set={set('validation')} options={(datasets.value?.data ?? []).filter(one => one.id !== draft.dataset).map(one => [one.id, one.name])} none="a share of the dataset" />
+            <Choice name="Validation rows" value={draft.validation} set={set('validation')} options={datasetOptions.filter(([id]) => id !== draft.dataset)} none="a share of the dataset" />
             {!draft.validation && <Count name="Share held out for validation" value={draft.split} set={set('split')} min={0} max={0.5} step={0.01} />}
             <label>Longest row, in tokens <input inputMode="numeric" pattern="\d*" value={draft.length} placeholder="the model's limit" onInput={event => set('length')(event.currentTarget.value)} /></label>
+            {(replays(draft.task) || comparesWithBase(draft.task)) && (
+              <details>
+                <summary>Against forgetting</summary>
+                {replays(draft.task) && <Choice name="Rows to learn again" value={draft.replay} set={set('replay')} options={datasetOptions.filter(([id]) => id !== draft.dataset)} none="none" />}
+                {replays(draft.task) && draft.replay && <Count name="Their share of an epoch" value={draft.replayed} set={set('replayed')} min={0.01} max={0.99} step={0.01} />}
+                {comparesWithBase(draft.task) && <Count name="Weight of staying near the base model (KL)" value={draft.kl} set={set('kl')} min={0} max={100} step={0.01} />}
+              </details>
+            )}
             <label>Name <input value={draft.name} onInput={event => set('name')(event.currentTarget.value)} placeholder="for people" /></label>
           </form>
         )}
@@ -113,10 +127,12 @@ function specOf(draft: Draft) {
       train: draft.dataset,
       ...(draft.validation ? { validation: draft.validation } : { validation_split: draft.split }),
       ...(draft.text && task !== 'sft' && task !== 'dpo' && { text_column: draft.text }),
+      ...(draft.pair && task === 'text-classification' && { text_pair_column: draft.pair }),
       ...(draft.label && task === 'text-classification' && { label_column: draft.label }),
+      ...(draft.replay && replays(task) && { replay: { dataset: draft.replay, fraction: draft.replayed } }),
     },
     ...(draft.method !== 'full' && { method: { type: draft.method, r: draft.rank, lora_alpha: 2 * draft.rank, target_modules: 'all-linear' } }),
-    training: { num_train_epochs: draft.epochs, per_device_train_batch_size: draft.batch, learning_rate: draft.rate, ...(draft.length && { max_length: Number(draft.length) }) },
+    training: { num_train_epochs: draft.epochs, per_device_train_batch_size: draft.batch, learning_rate: draft.rate, ...(draft.length && { max_length: Number(draft.length) }), ...(draft.kl > 0 && comparesWithBase(task) && { kl_to_base_weight: draft.kl }) },
   };
 }
 
