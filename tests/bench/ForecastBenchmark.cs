@@ -16,84 +16,75 @@ namespace FineTuneService.Bench;
 /// </summary>
 internal static class ForecastBenchmark
 {
-    public const string Child = "--forecast-case";
+    public const string Preparation = "--forecast-preparation", Child = "--forecast-case";
 
     private const double Bar = 0.1;
 
     /// <returns>Whether all hold.</returns>
-    public static bool Run(IEnumerable<int> chosen)
+    public static bool Run(IEnumerable<int> chosen, bool tellMoments)
     {
         var clock = Stopwatch.StartNew();
         var (held, count) = (0, 0);
         Console.WriteLine($"{"",3} {"family",-10} {"method",-10} {"run",-37}{"forecast",15} {"measured",9} {"ratio",6}  {"resident",8} {"of told",7}  moment");
         foreach (var number in chosen)
         {
-            using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [Child, number.ToString(CultureInfo.InvariantCulture)]) { RedirectStandardOutput = true })!;
-            var said = child.StandardOutput.ReadToEnd();
-            child.WaitForExit();
-            Console.Write(said);
-            held += child.ExitCode == 0 ? 1 : 0;
+            var folder = Directory.CreateTempSubdirectory("finetune-forecast-").FullName;
+            try
+            {
+                string[] one = [number.ToString(CultureInfo.InvariantCulture), folder];
+                Start([Preparation, .. one]);
+                held += Start([Child, .. one, .. tellMoments ? ["--moments"] : Array.Empty<string>()]) == 0 ? 1 : 0;
+            }
+            finally
+            {
+                Directory.Delete(folder, recursive: true);
+            }
             count++;
         }
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{held} of {count} within {Bar:P0} ({clock.Elapsed.TotalSeconds:F0} s)"));
         return held == count;
     }
 
+    private static int Start(string[] arguments)
+    {
+        using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments))!;
+        child.WaitForExit();
+        return child.ExitCode;
+    }
+
     /// <returns>The exit code: 0 when forecast and measurement agree.</returns>
-    public static int RunCase(int number, bool tellMoments)
+    public static int RunCase(int number, string path, bool tellMoments)
     {
         var one = ForecastCase.All[number];
-        var folder = new RunFolder(Directory.CreateTempSubdirectory("finetune-forecast-").FullName);
-        try
+        var folder = new RunFolder(path);
+        using var sampler = new MemorySampler();
+        using var run = TrainingRun.Prepare(folder, CPU, happened => sampler.Mark(happened switch
         {
-            Prepare(one, folder);
-            WarmUp();
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            HostMemory.GiveBack();
-            using var sampler = new MemorySampler();
-            using var run = TrainingRun.Prepare(folder, CPU, happened => sampler.Mark(happened switch
-            {
-                RunStarted => "load",
-                StepLogged => "step",
-                Evaluated => "evaluation",
-                CheckpointSaved => "checkpoint",
-                _ => null,
-            }), TimeProvider.System);
-            run.Trainer.Train(CancellationToken.None);
-            var (measured, moment) = sampler.Stop();
-            var ratio = (double)run.Forecast.TensorBytes / measured;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{number,3} {one,-70} {run.Forecast.TensorBytes / 1e6,6:F0} MB {measured / 1e6,6:F0} MB {ratio,6:F3}  {HostMemory.PeakBytes() / 1e6,5:F0} MB {(double)HostMemory.PeakBytes() / run.Forecast.PeakBytes,7:F3}  {run.Forecast.Largest.Name}, {moment}"));
-            if (tellMoments)
-            {
-                foreach (var told in run.Forecast.Moments)
-                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"    forecast {told.Name,-16} {told.Bytes / 1e6,8:F1} MB"));
-                foreach (var (name, bytes) in sampler.Peaks)
-                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"    measured {name,-16} {bytes / 1e6,8:F1} MB"));
-                var parts = run.Forecast;
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"    frozen {parts.FrozenWeightBytes / 1e6:F1} trained {parts.TrainedWeightBytes / 1e6:F1} copies {parts.WeightCopyBytes / 1e6:F1} gradients {parts.GradientBytes / 1e6:F1} state {parts.OptimizerStateBytes / 1e6:F1} activations {parts.ActivationBytes / 1e6:F1} logits {parts.LogitBytes / 1e6:F1}; {sampler.Samples} samples"));
-            }
-            return Math.Abs(ratio - 1) <= Bar ? 0 : 1;
-        }
-        finally
+            RunStarted => "load",
+            StepLogged => "step",
+            Evaluated => "evaluation",
+            CheckpointSaved => "checkpoint",
+            _ => null,
+        }), TimeProvider.System);
+        run.Trainer.Train(CancellationToken.None);
+        var (measured, moment) = sampler.Stop();
+        var ratio = (double)run.Forecast.TensorBytes / measured;
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{number,3} {one,-70} {run.Forecast.TensorBytes / 1e6,6:F0} MB {measured / 1e6,6:F0} MB {ratio,6:F3}  {HostMemory.PeakBytes() / 1e6,5:F0} MB {(double)HostMemory.PeakBytes() / run.Forecast.PeakBytes,7:F3}  {run.Forecast.Largest.Name}, {moment}"));
+        if (tellMoments)
         {
-            Directory.Delete(folder.Path, recursive: true);
+            foreach (var told in run.Forecast.Moments)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"    forecast {told.Name,-16} {told.Bytes / 1e6,8:F1} MB"));
+            foreach (var (name, bytes) in sampler.Peaks)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"    measured {name,-16} {bytes / 1e6,8:F1} MB"));
+            var parts = run.Forecast;
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"    frozen {parts.FrozenWeightBytes / 1e6:F1} trained {parts.TrainedWeightBytes / 1e6:F1} copies {parts.WeightCopyBytes / 1e6:F1} gradients {parts.GradientBytes / 1e6:F1} state {parts.OptimizerStateBytes / 1e6:F1} activations {parts.ActivationBytes / 1e6:F1} logits {parts.LogitBytes / 1e6:F1}; {sampler.Samples} samples"));
         }
+        return Math.Abs(ratio - 1) <= Bar ? 0 : 1;
     }
 
-    /// <summary>The kernels' own buffers belong to the process, not to its tensors.</summary>
-    private static void WarmUp()
+    public static void Prepare(int number, string path)
     {
-        using var scope = NewDisposeScope();
-        foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
-        {
-            using var square = randn(1536, 1536).to(type).requires_grad_();
-            square.matmul(square).sum().backward();
-        }
-    }
-
-    private static void Prepare(ForecastCase one, RunFolder folder)
-    {
+        var (one, folder) = (ForecastCase.All[number], new RunFolder(path));
         var model = Directory.CreateDirectory(Path.Combine(folder.Path, "model")).FullName;
         foreach (var file in Directory.EnumerateFiles(Path.Combine("samples", "models", one.IsDecoder ? "tiny-llama-en" : "tiny-bert-en")))
             if (Path.GetFileName(file) is not ("model.safetensors" or "config.json"))

@@ -36,9 +36,13 @@ switch (peer is null ? args : args[..^2])
         QloraMemory.Run(Number(layers), Number(count));
         return 0;
     case ["--forecast", .. var numbers]:
-        return ForecastBenchmark.Run(numbers.Length > 0 ? numbers.Select(Number) : Enumerable.Range(0, ForecastCase.All.Count)) ? 0 : 1;
-    case [ForecastBenchmark.Child, var number, .. var more]:
-        return ForecastBenchmark.RunCase(Number(number), tellMoments: more is ["--moments"]);
+        var cases = numbers.Where(number => number != "--moments").Select(Number).ToList();
+        return ForecastBenchmark.Run(cases.Count > 0 ? cases : Enumerable.Range(0, ForecastCase.All.Count), tellMoments: numbers.Contains("--moments")) ? 0 : 1;
+    case [ForecastBenchmark.Preparation, var number, var folder]:
+        ForecastBenchmark.Prepare(Number(number), folder);
+        return 0;
+    case [ForecastBenchmark.Child, var number, var folder, .. var more]:
+        return ForecastBenchmark.RunCase(Number(number), folder, tellMoments: more is ["--moments"]);
     case []:
         StepBenchmark.Run(peer);
         TokenizerBenchmark.Run(Directory.GetDirectories("tests/FineTuneService.Training.Tests/Fixtures/tokenization").Order(), File.ReadAllLines("samples/sst2/train.tsv"));

@@ -18,10 +18,16 @@ public sealed class MasterWeights : IDisposable
     {
         using var _ = no_grad();
         var exact = model.named_parameters().Where(entry => keepFrozen || entry.parameter.requires_grad)
-            .ToDictionary(entry => entry.name, entry => entry.parameter.detach().to(ScalarType.Float32, copy: true).DetachFromDisposeScope());
+            .ToDictionary(entry => entry.name, entry => Exact(entry.parameter));
         model.to(type);
         var copies = model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter);
         return new(exact.ToDictionary(entry => entry.Key, entry => (entry.Value, copies[entry.Key])));
+
+        static Tensor Exact(Tensor weight)
+        {
+            using var detached = weight.detach(); // It holds the memory of a weight that is about to be shortened.
+            return detached.to(ScalarType.Float32, copy: true).DetachFromDisposeScope();
+        }
     }
 
     /// <summary>The weight itself where <paramref name="copy"/> is a copy of it, else <paramref name="copy"/>, which is all there is.</summary>

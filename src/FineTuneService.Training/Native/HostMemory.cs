@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace FineTuneService.Training.Native;
 
@@ -23,6 +24,8 @@ public static partial class HostMemory
     private static int Collections { get; set; }
 
     private static long Peak { get; set; }
+
+    private static SafeFileHandle PageCounts { get; } = File.OpenHandle("/proc/self/statm");
 
     // glibc's manual, "Memory Allocation Tunables".
     private const string Settings = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4000000000:glibc.malloc.top_pad=67108864";
@@ -88,8 +91,14 @@ public static partial class HostMemory
     /// <summary>What is resident, files that it reads not counted.</summary>
     public static long OwnBytes()
     {
-        var pages = File.ReadAllText("/proc/self/statm").Split(' ');
-        return (long.Parse(pages[1], CultureInfo.InvariantCulture) - long.Parse(pages[2], CultureInfo.InvariantCulture)) * Environment.SystemPageSize;
+        // proc(5): size, resident, shared, … in pages. Read into the stack: whoever looks often is not to be what grows.
+        Span<byte> counts = stackalloc byte[256];
+        counts = counts[..RandomAccess.Read(PageCounts, counts, fileOffset: 0)];
+        var resident = Rest(counts);
+        return (First(resident) - First(Rest(resident))) * Environment.SystemPageSize;
+
+        static ReadOnlySpan<byte> Rest(ReadOnlySpan<byte> text) => text[(text.IndexOf((byte)' ') + 1)..];
+        static long First(ReadOnlySpan<byte> text) => long.Parse(text[..text.IndexOf((byte)' ')], CultureInfo.InvariantCulture);
     }
 
     /// <summary>Returns what is free to the system, where that is more than so many bytes: after a phase that needed more than what follows.</summary>
