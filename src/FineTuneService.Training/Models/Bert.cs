@@ -112,9 +112,9 @@ internal sealed class BertEmbeddings : Module<ModelInputs, EncoderView, Tensor>
 
     public override Tensor forward(ModelInputs inputs, EncoderView view)
     {
-        var ids = view.Tokens(inputs.InputIds);
-        var types = inputs.TokenTypeIds is { } given ? view.Tokens(given) : zeros_like(ids);
-        var sum = word_embeddings.call(ids) + token_type_embeddings.call(types) + position_embeddings.call(view.Positions); // [batch, seq, hidden] or [tokens, hidden]
+        var words = view.Embedded(word_embeddings, inputs.InputIds);
+        var types = view.Tokens(inputs.TokenTypeIds ?? zeros_like(inputs.InputIds));
+        var sum = words + token_type_embeddings.call(types) + position_embeddings.call(view.Positions); // [batch, seq, hidden] or [tokens, hidden]
         return FastDropout.Of(LayerNorm.call(sum), _dropout, training);
     }
 }

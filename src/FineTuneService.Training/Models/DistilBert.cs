@@ -73,7 +73,7 @@ internal sealed class DistilBertEmbeddings : Module<ModelInputs, EncoderView, Te
     }
 
     public override Tensor forward(ModelInputs inputs, EncoderView view) =>
-        FastDropout.Of(LayerNorm.call(word_embeddings.call(view.Tokens(inputs.InputIds)) + position_embeddings.call(view.Positions)), _dropout, training);
+        FastDropout.Of(LayerNorm.call(view.Embedded(word_embeddings, inputs.InputIds) + position_embeddings.call(view.Positions)), _dropout, training);
 }
 
 internal sealed class DistilBertSelfAttention : Module<Tensor, Tensor, EncoderView, Tensor>

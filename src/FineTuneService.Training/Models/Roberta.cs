@@ -59,9 +59,9 @@ internal sealed class RobertaEmbeddings : Module<ModelInputs, EncoderView, Tenso
     {
         var tokens = inputs.InputIds.ne(_padding).to(ScalarType.Int64);
         var positions = view.Tokens(cumsum(tokens, 1) * tokens + _padding);
-        var ids = view.Tokens(inputs.InputIds);
-        var types = inputs.TokenTypeIds is { } given ? view.Tokens(given) : zeros_like(ids);
-        var sum = word_embeddings.call(ids) + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden] or [tokens, hidden]
+        var words = view.Embedded(word_embeddings, inputs.InputIds);
+        var types = view.Tokens(inputs.TokenTypeIds ?? zeros_like(inputs.InputIds));
+        var sum = words + token_type_embeddings.call(types) + position_embeddings.call(positions); // [batch, seq, hidden] or [tokens, hidden]
         return FastDropout.Of(LayerNorm.call(sum), _dropout, training);
     }
 }

@@ -34,10 +34,12 @@ public sealed class Embedding : AdaptableLayer
     /// <summary>NEFTune's α: while training, uniform noise within ± α / √(seq · dim) on <c>[batch, seq, dim]</c>; 0: none.</summary>
     internal double NoiseAlpha { get; set; }
 
+    internal bool IsNoisy => training && NoiseAlpha != 0;
+
     protected override Tensor Base(Tensor input)
     {
         var rows = Multiply(input);
-        if (!training || NoiseAlpha == 0)
+        if (!IsNoisy)
             return rows;
         var bound = NoiseAlpha / Math.Sqrt(rows.size(1) * rows.size(2));
         return rows + zeros_like(rows).uniform_(-bound, bound);

@@ -36,7 +36,11 @@ internal sealed record EncoderView
     /// <param name="rows"><c>[batch, seq, …]</c>; the result <c>[tokens, …]</c>, where there is padding.</param>
     public Tensor Tokens(Tensor rows) => _places is null ? rows : rows.flatten(0, 1).index_select(0, _places);
 
-    /// <summary>The other way round.</summary>
+    /// <summary>Of the words; the noise that training may add to them is made for rows, whose length says how much of it there is.</summary>
+    /// <param name="ids"><c>[batch, seq]</c>.</param>
+    public Tensor Embedded(Embedding words, Tensor ids) => words.IsNoisy ? Tokens(words.call(ids)) : words.call(Tokens(ids));
+
+    /// <summary>The other way round of <see cref="Tokens"/>.</summary>
     public Tensor Rows(Tensor tokens) => _slots is null ? tokens : tokens.index_select(0, _slots).unflatten(0, -1, _length);
 
     /// <summary>The states that a block computes anew: all, or those of the first tokens.</summary>
