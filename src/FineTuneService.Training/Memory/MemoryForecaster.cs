@@ -60,7 +60,6 @@ internal sealed class MemoryForecaster
                 IsMasked = _workload.IsMasked,
                 GradientCheckpointing = Training.GradientCheckpointing,
                 KeptShare = KeptShare,
-                LabelSmoothing = Training.LabelSmoothingFactor,
                 ComparesWithBase = Training.KlToBaseWeight > 0,
             };
         }

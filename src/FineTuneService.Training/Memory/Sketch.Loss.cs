@@ -28,24 +28,28 @@ internal sealed partial class Sketch
         }
     }
 
-    /// <summary>In fp32; the logarithms of all probabilities are kept for the gradient.</summary>
+    /// <summary>See <see cref="TokenCrossEntropy"/>: probabilities in fp32, for a moment; where the base is not asked, the gradient is written over the logits.</summary>
     private Value CrossEntropy(Value logits, long classes)
     {
-        var exact = logits.Width == sizeof(float) ? logits : _tape.Run(logits.Count, sizeof(float), [logits], Tape.Plain);
-        var probabilities = _tape.Run(exact.Count, sizeof(float), [exact], new() { SavesResult = true });
-        var losses = _tape.Run(exact.Count / classes, sizeof(float), [probabilities], Tape.Plain);
-        _tape.Drop(probabilities);
-        if (shape.LabelSmoothing > 0)
-            losses = Add(losses, _tape.Run(exact.Count / classes, sizeof(float), [exact], new() { Saves = [exact], SavesResult = true, Scratch = exact.Bytes, BackwardScratch = 2 * exact.Bytes }));
-        return shape.ComparesWithBase ? Add(losses, Divergence(logits, exact, classes)) : losses;
+        var probabilities = (logits.Width == sizeof(float) ? 1 : 2) * logits.Count * sizeof(float);
+        var losses = _tape.Run(logits.Count / classes, sizeof(float), [logits], new()
+        {
+            Saves = [logits],
+            Scratch = probabilities,
+            BackwardScratch = probabilities - (shape.ComparesWithBase ? logits.Bytes : 0),
+            OverwritesInput = !shape.ComparesWithBase,
+            IsOurs = true,
+        });
+        return shape.ComparesWithBase ? Add(losses, Divergence(logits, classes)) : losses;
     }
 
     /// <summary>See <see cref="KlToBase.Divergence"/>: the base's logits go with the scope, its probabilities are kept.</summary>
-    private Value Divergence(Value logits, Value exact, long classes) => _tape.Scope(() =>
+    private Value Divergence(Value logits, long classes) => _tape.Scope(() =>
     {
-        _tape.Keep(logits.Bytes + (logits == exact ? 0 : exact.Bytes));
-        var again = logits == exact ? exact : _tape.Run(logits.Count, sizeof(float), [logits], Tape.Plain);
-        var given = _tape.Run(exact.Count, sizeof(float), [again], new() { SavesResult = true });
+        var isExact = logits.Width == sizeof(float);
+        _tape.Keep(logits.Bytes + (isExact ? 0 : logits.Count * sizeof(float)));
+        var exact = isExact ? logits : _tape.Run(logits.Count, sizeof(float), [logits], Tape.Plain);
+        var given = _tape.Run(exact.Count, sizeof(float), [exact], new() { SavesResult = true });
         var difference = _tape.Run(exact.Count, sizeof(float), [given], Tape.Plain);
         var product = _tape.Run(exact.Count, sizeof(float), [difference], new() { Keeps = exact.Bytes });
         return _tape.Run(exact.Count / classes, sizeof(float), [product], Tape.Plain);

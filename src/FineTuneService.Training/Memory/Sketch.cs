@@ -32,8 +32,6 @@ internal sealed record PassShape(Pass Pass, long Rows, long Length, int Width)
     /// <summary>Share of the tokens that a masked model gives logits of.</summary>
     public double KeptShare { get; init; } = 1;
 
-    public double LabelSmoothing { get; init; }
-
     /// <summary>Whether the loss knows the base's logits: see <see cref="Tasks.KlToBase"/>.</summary>
     public bool ComparesWithBase { get; init; }
 }

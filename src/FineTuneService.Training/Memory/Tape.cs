@@ -65,6 +65,9 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         /// <summary>Its gradient is computed in C#: what comes into it and out of it belongs to the dispose scope.</summary>
         public bool IsOurs { get; init; }
 
+        /// <summary>The gradient of the input takes its place.</summary>
+        public bool OverwritesInput { get; init; }
+
         /// <summary>In place of a new gradient for each input.</summary>
         public Action<Node>? Differentiate { get; init; }
 
@@ -99,6 +102,9 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
 
         /// <summary>An <c>autograd.Function</c> of ours.</summary>
         public bool IsOurs { get; init; }
+
+        /// <summary>The gradient of the input takes its place.</summary>
+        public bool OverwritesInput { get; init; }
     }
 
     public static Traits Plain { get; } = new();
@@ -126,6 +132,7 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         {
             Scratch = traits.BackwardScratch,
             IsOurs = traits.IsOurs,
+            OverwritesInput = traits.OverwritesInput,
             Differentiate = traits.PassesGradient ? node => PassOn(node.Inputs, node.Output.Gradient!) : null,
         });
         return output;
@@ -199,7 +206,7 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
                     differentiate(node);
                 else
                     foreach (var input in node.Inputs.Where(input => input.NeedsGradient))
-                        Arrive(input, meter.Hold(input.Bytes));
+                        Arrive(input, node.OverwritesInput ? meter.Hold(input.Storage) : meter.Hold(input.Bytes));
                 foreach (var weight in node.Weights.Where(weight => weight.IsTrained))
                     addGradient(weight);
                 meter.Touch(node.Scratch);

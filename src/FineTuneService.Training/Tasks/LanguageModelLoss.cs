@@ -14,12 +14,10 @@ public static class LanguageModelLoss
     /// <param name="labels"><c>[batch, seq]</c>.</param>
     /// <param name="weights"><c>[batch, seq]</c>, or null.</param>
     /// <param name="smoothing">See <see cref="Each"/>.</param>
-    public static Tensor Sum(Tensor logits, Tensor labels, Tensor? weights = null, double smoothing = 0)
+    /// <param name="mayOverwrite">See <see cref="Each"/>.</param>
+    public static Tensor Sum(Tensor logits, Tensor labels, Tensor? weights = null, double smoothing = 0, bool mayOverwrite = false)
     {
-        var flat = logits.flatten(0, -2).to(ScalarType.Float32); // [batch · seq, classes]
-        if (weights is null && smoothing == 0)
-            return functional.cross_entropy(flat, labels.flatten(), ignore_index: Ignored, reduction: Reduction.Sum);
-        var losses = Each(flat, labels.flatten(), smoothing);
+        var losses = Each(logits.flatten(0, -2), labels.flatten(), smoothing, mayOverwrite); // [batch · seq]
         return (weights is null ? losses : losses * weights.flatten()).sum();
     }
 
@@ -35,15 +33,8 @@ public static class LanguageModelLoss
     /// <param name="logits"><c>[tokens, classes]</c>.</param>
     /// <param name="labels"><c>[tokens]</c>.</param>
     /// <param name="smoothing">Share of the label that is spread over all classes, as transformers' <c>LabelSmoother</c> does: (1 − ε) · −log p of the label + ε · −log p, averaged over the classes.</param>
-    internal static Tensor Each(Tensor logits, Tensor labels, double smoothing = 0)
-    {
-        var exact = logits.to(ScalarType.Float32);
-        var losses = functional.cross_entropy(exact, labels, ignore_index: Ignored, reduction: Reduction.None);
-        if (smoothing == 0)
-            return losses;
-        var spread = exact.logsumexp(-1) - exact.mean([-1]);
-        return losses * (1 - smoothing) + spread.masked_fill(labels.eq(Ignored), 0) * smoothing;
-    }
+    /// <param name="mayOverwrite">Whether the backward pass may write over the logits: nobody else needs them by then.</param>
+    internal static Tensor Each(Tensor logits, Tensor labels, double smoothing = 0, bool mayOverwrite = false) => TokenCrossEntropy.Of(logits, labels, smoothing, mayOverwrite);
 
     /// <summary>Where the label gets the highest logit, <c>[tokens]</c>; an ignored label is no class.</summary>
     internal static Tensor Hits(Tensor logits, Tensor labels) => logits.detach().argmax(-1).eq(labels);

@@ -102,7 +102,7 @@ public sealed class MaskedLanguageModelTask(TokenizedDataset data, MaskingRule r
         var ofBase = anchor?.Ask(model, asked => asked.call(batch.Inputs));
         var logits = model.call(batch.Inputs); // [hidden tokens, vocabulary]
         var labels = batch.Labels.flatten().index_select(0, batch.Inputs.LogitPositions!);
-        var loss = new TaskLoss(LanguageModelLoss.Sum(logits, labels, smoothing: smoothing))
+        var loss = new TaskLoss(LanguageModelLoss.Sum(logits, labels, smoothing: smoothing, mayOverwrite: anchor is null))
         {
             Metrics = new Dictionary<string, torch.Tensor> { [TokenAccuracy] = logits.detach().argmax(-1).eq(labels).sum() },
         };

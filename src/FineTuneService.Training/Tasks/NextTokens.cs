@@ -42,7 +42,7 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Div
         // [tokens]; with a base, [2, tokens]: the losses and the divergences.
         Tensor Costs(Tensor logits, Tensor labels, Tensor? statesOfBase)
         {
-            var losses = LanguageModelLoss.Each(logits, labels, smoothing);
+            var losses = LanguageModelLoss.Each(logits, labels, smoothing, mayOverwrite: statesOfBase is null);
             if (statesOfBase is null)
                 return losses;
             using var expected = anchor!.Ask(model, asked => ((CausalLanguageModel)asked).Logits(statesOfBase));

@@ -91,7 +91,7 @@ public sealed class ReplacedTokenDetectionTask(MaskedLanguageModelTask masked, d
         var hidden = batch.Inputs.LogitPositions!; // [kept]
         var logits = pair.Generate(batch.Inputs); // [kept, vocabulary]
         var originals = batch.Labels.flatten().index_select(0, hidden);
-        var mlm = LanguageModelLoss.Sum(logits, originals);
+        var mlm = LanguageModelLoss.Sum(logits, originals, mayOverwrite: true);
         var original = Filled(originals); // [batch, seq]
         var filled = Filled(Sample(logits.detach().to(ScalarType.Float32), random));
         var replaced = filled.ne(original).to(ScalarType.Int64);
