@@ -130,7 +130,7 @@ public static class MemoryAdvice
     {
         var size = spec.Training.PerDeviceEvalBatchSize;
         while (size > 1 && MemoryForecast.Of(With(spec, training => training with { PerDeviceEvalBatchSize = size }), config, workload) is var forecast
-            && forecast.Moments.FirstOrDefault(moment => moment.Name == MemoryForecaster.Evaluation) is { } moment && Judge(moment.Bytes + forecast.ProcessBytes, available) != MemoryVerdict.Fits)
+            && forecast.Moments.FirstOrDefault(moment => moment.Name == MemoryForecaster.Evaluation) is { } moment && Judge(moment.Bytes + MemoryForecast.ProcessFor(moment.Bytes), available) != MemoryVerdict.Fits)
             size = (size + 1) / 2;
         return size;
     }

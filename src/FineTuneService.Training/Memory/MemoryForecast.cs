@@ -13,8 +13,11 @@ public sealed record MemoryMoment(string Name, long Bytes);
 /// </summary>
 public sealed record MemoryForecast
 {
-    /// <summary>What .NET, libtorch, its kernels' buffers and a tokenizer need beside the tensors, and tcmalloc between them: 110 MB for four steps of tiny-bert-en, 214 MB for forty of tiny-llama-en.</summary>
-    public const long UsualProcess = 180L << 20;
+    /// <summary>What .NET, libtorch, a tokenizer and a dataset need beside the tensors.</summary>
+    public const long Runtime = 70L << 20;
+
+    /// <summary>Share of the tensors' memory that lies empty between them, as blocks of all sizes come and go: 5 to 35 % with tcmalloc, less where all weights are trained.</summary>
+    private const double Holes = 0.15;
 
     /// <summary>Weights of the model, an adapter's included.</summary>
     public required long Parameters { get; init; }
@@ -48,7 +51,7 @@ public sealed record MemoryForecast
     /// <summary>What logits and loss add to that.</summary>
     public required long LogitBytes { get; init; }
 
-    /// <summary>What the largest moment needs besides: results on the way, and the second model that proves a checkpoint.</summary>
+    /// <summary>What the largest moment needs besides: results on the way, matrices that kernels have packed, and the second model that proves a checkpoint.</summary>
     public long TemporaryBytes => Math.Max(0, TensorBytes - FrozenWeightBytes - TrainedWeightBytes - WeightCopyBytes - OptimizerStateBytes - WeightAverageBytes - BaseCopyBytes - Largest.Name switch
     {
         MemoryForecaster.TrainingStep => ActivationBytes + LogitBytes,
@@ -56,8 +59,8 @@ public sealed record MemoryForecast
         _ => 0,
     });
 
-    /// <summary>What the trainer needs beside the tensors: the runtime, the kernels' buffers, a tokenizer.</summary>
-    public required long ProcessBytes { get; init; }
+    /// <summary>What the trainer needs beside the tensors: the runtime, a tokenizer, and what lies empty between the tensors.</summary>
+    public long ProcessBytes => ProcessFor(TensorBytes);
 
     public required IReadOnlyList<MemoryMoment> Moments { get; init; }
 
@@ -69,6 +72,8 @@ public sealed record MemoryForecast
 
     /// <summary>The most that the process needs.</summary>
     public long PeakBytes => TensorBytes + ProcessBytes;
+
+    internal static long ProcessFor(long tensors) => Runtime + (long)(Holes * tensors);
 
     /// <param name="spec">Resolved.</param>
     /// <param name="config">Of the base model.</param>

@@ -88,7 +88,7 @@ public sealed class MemoryAdviceTests
         var change = MemoryEstimate.Of(four, Gpt2, Rows, peak).SmallestChange!;
 
         Assert.Equal("/training/max_length", Assert.Single(change.Edits).Pointer);
-        Assert.Null(MemoryEstimate.Of(four, Gpt2, Rows, MemoryForecast.UsualProcess).SmallestChange);
+        Assert.Null(MemoryEstimate.Of(four, Gpt2, Rows, MemoryForecast.Runtime).SmallestChange);
     }
 
     [Fact]
