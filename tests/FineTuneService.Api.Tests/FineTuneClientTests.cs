@@ -11,7 +11,7 @@ public sealed class FineTuneClientTests(Api api)
 {
     /// <summary>What brings or takes a file, which the client has in words of its own.</summary>
     private static readonly string[] ByHand =
-        ["downloadFile", "downloadArchive", "downloadDataset", "downloadDatasetLedger", "downloadMetrics", "downloadTensorBoard", "downloadWandb", "downloadReport", "uploadDataset", "putDatasetPart", "importBaseModel"];
+        ["downloadFile", "downloadArchive", "downloadDataset", "downloadDatasetLedger", "downloadMetrics", "downloadMetricsParquet", "downloadTensorBoard", "downloadWandb", "downloadReport", "uploadDataset", "putDatasetPart", "importBaseModel"];
 
     private FineTuneClient Connect(HttpMessageHandler? handler = null) => new(api.Http.BaseAddress!, Api.Key, handler);
 

@@ -29,7 +29,8 @@ internal sealed partial class Sketch
 
     private Value First(Value hidden, long dim) => _tokens < shape.Tokens ? _tape.Run(shape.Rows * dim, hidden.Width, [hidden], Tape.Plain) : Part(hidden, shape.Rows * dim);
 
-    private Value Padded(Value tokens) => _tokens < shape.Tokens ? _tape.Run(tokens.Count / _tokens * shape.Tokens, tokens.Width, [tokens], Tape.Plain) : tokens;
+    /// <summary>In rows again, as attention sees them.</summary>
+    public Value Padded(Value tokens) => _tokens < shape.Tokens ? _tape.Run(tokens.Count / _tokens * shape.Tokens, tokens.Width, [tokens], Tape.Plain) : tokens;
 
-    private Value Unpadded(Value rows) => _tokens < shape.Tokens ? _tape.Run(rows.Count / shape.Tokens * _tokens, rows.Width, [rows], Tape.Plain) : rows;
+    public Value Unpadded(Value rows) => _tokens < shape.Tokens ? _tape.Run(rows.Count / shape.Tokens * _tokens, rows.Width, [rows], Tape.Plain) : rows;
 }

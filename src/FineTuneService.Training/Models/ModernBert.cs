@@ -63,13 +63,14 @@ public sealed record ModernBertConfig : PretrainedConfig
     internal override Value Draw(Sketch sketch, ModelHead head)
     {
         var shape = sketch.Shape;
+        sketch.DropPadding();
         var embedded = sketch.Dropout(Norm("model.embeddings.norm", sketch.Embedding("model.embeddings.tok_embeddings", VocabSize, HiddenSize)), EmbeddingDropout);
         var hidden = Norm("model.final_norm", sketch.Blocks("model.layers", NumHiddenLayers, embedded, (layer, name, input, _) =>
         {
-            var projected = sketch.Linear($"{name}.attn.Wqkv", layer == 0 ? input : Norm($"{name}.attn_norm", input), HiddenSize, 3 * HiddenSize, AttentionBias);
+            var projected = sketch.Padded(sketch.Linear($"{name}.attn.Wqkv", layer == 0 ? input : Norm($"{name}.attn_norm", input), HiddenSize, 3 * HiddenSize, AttentionBias));
             Value query = Turn(Third()), key = Turn(Third()), value = Third();
             var mask = shape.IsMasked ? shape.Tokens * (IsLocal(layer) ? shape.Length : 1) : IsLocal(layer) ? shape.Length * shape.Length : 0;
-            var context = sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionDropout) { Mask = mask });
+            var context = sketch.Unpadded(sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionDropout) { Mask = mask }));
             var attended = sketch.Add(input, sketch.Dropout(sketch.Linear($"{name}.attn.Wo", context, HiddenSize, HiddenSize, AttentionBias), AttentionDropout));
             var halves = sketch.Linear($"{name}.mlp.Wi", Norm($"{name}.mlp_norm", attended), HiddenSize, 2 * IntermediateSize, MlpBias);
             var (wide, gate) = (sketch.Part(halves, halves.Count / 2), sketch.Part(halves, halves.Count / 2));
@@ -85,7 +86,7 @@ public sealed record ModernBertConfig : PretrainedConfig
                 return sketch.Add(sketch.Run(states), sketch.Run(sketch.Run(states)));
             }
         }));
-        hidden = sketch.Hidden(hidden);
+        hidden = sketch.Hidden(sketch.Padded(hidden));
         if (head == ModelHead.SequenceClassification)
             hidden = ClassifierPooling == "mean" ? sketch.Mean(hidden, shape.Rows * HiddenSize) : sketch.Part(hidden, shape.Rows * HiddenSize);
         else if (head == ModelHead.MaskedLm)
@@ -112,7 +113,7 @@ public sealed record ModernBertConfig : PretrainedConfig
     }
 }
 
-internal sealed class ModernBertEmbeddings : Module<Tensor, Tensor>
+internal sealed class ModernBertEmbeddings : Module<ModelInputs, EncoderView, Tensor>
 {
     internal readonly Embedding tok_embeddings;
     private readonly LayerNorm norm;
@@ -125,7 +126,7 @@ internal sealed class ModernBertEmbeddings : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor ids) => FastDropout.Of(norm.call(tok_embeddings.call(ids)), _dropout, training);
+    public override Tensor forward(ModelInputs inputs, EncoderView view) => FastDropout.Of(norm.call(view.Embedded(tok_embeddings, inputs.InputIds)), _dropout, training);
 }
 
 /// <summary>Gated feed-forward (Shazeer 2020, arXiv:2002.05202).</summary>
@@ -150,7 +151,7 @@ internal sealed class ModernBertMLP : Module<Tensor, Tensor>
 }
 
 /// <summary>What the layers of one kind share: the turns of the rotary positions, <c>[seq, head]</c>, and who may see whom, <c>[batch, 1, seq or 1, seq]</c>.</summary>
-internal readonly record struct ModernBertView(Tensor Cos, Tensor Sin, Tensor? Mask);
+internal readonly record struct ModernBertView(EncoderView Encoder, Tensor Cos, Tensor Sin, Tensor? Mask);
 
 internal sealed class ModernBertAttention : Module<Tensor, ModernBertView, Tensor>
 {
@@ -167,9 +168,9 @@ internal sealed class ModernBertAttention : Module<Tensor, ModernBertView, Tenso
 
     public override Tensor forward(Tensor hidden, ModernBertView view)
     {
-        var parts = Wqkv.call(hidden).unflatten(2, 3, _heads, -1).transpose(1, 3).unbind(2); // three of [batch, heads, seq, head]
+        var parts = view.Encoder.Rows(Wqkv.call(hidden)).unflatten(2, 3, _heads, -1).transpose(1, 3).unbind(2); // three of [batch, heads, seq, head]
         var context = Attention.ScaledDotProduct(Turn(parts[0], view), Turn(parts[1], view), parts[2], view.Mask, training ? _dropout : 0);
-        return FastDropout.Of(Wo.call(context.transpose(1, 2).flatten(2)), _dropout, training);
+        return FastDropout.Of(Wo.call(view.Encoder.Tokens(context.transpose(1, 2).flatten(2))), _dropout, training);
     }
 
     /// <summary>Rotary positions (Su et al. 2021, arXiv:2104.09864) in the half-split layout.</summary>
@@ -228,22 +229,22 @@ internal sealed class ModernBertModel : Module<ModelInputs, Tensor>
     /// <returns>Hidden states after the last norm, <c>[batch, seq, hidden]</c>.</returns>
     public override Tensor forward(ModelInputs inputs)
     {
+        var encoder = new EncoderView(inputs);
         var positions = arange(inputs.InputIds.size(1), device: inputs.InputIds.device); // [seq]
-        var padding = Attention.PaddingMask(inputs.AttentionMask);
         var near = (positions.unsqueeze(1) - positions).abs() <= _config.LocalAttention / 2; // [seq, seq]
-        var hidden = embeddings.call(inputs.InputIds);
-        var global = View(positions, _globalTheta, padding, hidden.dtype);
-        var local = View(positions, _localTheta, padding is null ? near : padding & near, hidden.dtype);
-        return final_norm.call(layers.Run(hidden, (layer, input) => layer.call(input, layer.IsLocal ? local : global)));
-    }
+        var hidden = embeddings.call(inputs, encoder);
+        var global = View(_globalTheta, encoder.Mask);
+        var local = View(_localTheta, encoder.Mask is { } padding ? padding & near : near);
+        return encoder.Rows(final_norm.call(layers.Run(hidden, (layer, input) => layer.call(input, layer.IsLocal ? local : global))));
 
-    private ModernBertView View(Tensor positions, double theta, Tensor? mask, ScalarType type)
-    {
-        var head = _config.HiddenSize / _config.NumAttentionHeads;
-        var inverse = 1 / pow(theta, arange(0, head, 2, ScalarType.Float32, positions.device) / head);
-        var angles = outer(positions.to(ScalarType.Float32), inverse); // [seq, head / 2]
-        var both = cat([angles, angles], -1);
-        return new(cos(both).to(type), sin(both).to(type), mask);
+        ModernBertView View(double theta, Tensor? mask)
+        {
+            var head = _config.HiddenSize / _config.NumAttentionHeads;
+            var inverse = 1 / pow(theta, arange(0, head, 2, ScalarType.Float32, positions.device) / head);
+            var angles = outer(positions.to(ScalarType.Float32), inverse); // [seq, head / 2]
+            var both = cat([angles, angles], -1);
+            return new(encoder, cos(both).to(hidden.dtype), sin(both).to(hidden.dtype), mask);
+        }
     }
 }
 
