@@ -65,17 +65,19 @@ public sealed record DebertaV2Config : BertConfig
     internal override Value Draw(Sketch sketch, ModelHead head)
     {
         const string Embeddings = "deberta.embeddings", Encoder = "deberta.encoder";
+        sketch.DropPadding();
         var sum = sketch.Embedding($"{Embeddings}.word_embeddings", VocabSize, HiddenSize);
         if (PositionBiasedInput)
             sum = sketch.Add(sum, sketch.Embedding($"{Embeddings}.position_embeddings", MaxPositionEmbeddings, HiddenSize, perRow: false));
         if (TypeVocabSize > 0)
             sum = sketch.Add(sum, sketch.Embedding($"{Embeddings}.token_type_embeddings", TypeVocabSize, HiddenSize));
         var normal = sketch.LayerNorm($"{Embeddings}.LayerNorm", sum, HiddenSize);
-        var embedded = sketch.Dropout(sketch.Shape.IsMasked ? sketch.Run(normal) : normal, HiddenDropoutProb);
+        var embedded = sketch.Dropout(sketch.Shape is { IsMasked: true, RealTokens: null } ? sketch.Run(normal) : normal, HiddenDropoutProb);
         var distances = RelativeAttention ? sketch.Table($"{Encoder}.rel_embeddings", 2 * Span, HiddenSize) : null;
         if (NormsRelativeEmbeddings && distances is not null)
             distances = sketch.LayerNorm($"{Encoder}.LayerNorm", distances, HiddenSize);
-        var hidden = sketch.Hidden(sketch.Blocks($"{Encoder}.layer", NumHiddenLayers, embedded, (_, name, input, shared) => DrawBlock(sketch, name, input, shared), distances));
+        var last = sketch.Blocks($"{Encoder}.layer", NumHiddenLayers, embedded, (_, name, input, shared) => DrawBlock(sketch, name, input, shared), distances);
+        var hidden = sketch.Hidden(sketch.Padded(last));
         if (head == ModelHead.MaskedLm)
             return sketch.Loss(DrawPredictions(sketch, "cls.predictions", hidden, $"{Embeddings}.word_embeddings"), VocabSize);
         if (head == ModelHead.TokenClassification)
@@ -87,7 +89,7 @@ public sealed record DebertaV2Config : BertConfig
     private Value DrawBlock(Sketch sketch, string name, Value input, Value? distances)
     {
         var self = $"{name}.attention.self";
-        var (query, key, value) = (sketch.Run(Project("query_proj", input)), Project("key_proj", input), Project("value_proj", input));
+        var (query, key, value) = (sketch.Run(Rows("query_proj")), Rows("key_proj"), Rows("value_proj"));
         Value? bias = null;
         if (distances is not null)
         {
@@ -100,7 +102,9 @@ public sealed record DebertaV2Config : BertConfig
         }
         if (sketch.Shape.IsMasked && bias is not null)
             bias = sketch.Run(bias);
-        return DrawHalves(sketch, name, input, sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionProbsDropoutProb) { Bias = bias }));
+        return DrawHalves(sketch, name, input, sketch.Unpadded(sketch.Attention(query, key, value, new(NumAttentionHeads, AttentionProbsDropoutProb) { Bias = bias })));
+
+        Value Rows(string what) => sketch.Padded(Project(what, input));
 
         Value Project(string what, Value given) => sketch.Linear($"{self}.{what}", given, HiddenSize, HiddenSize);
 
@@ -125,7 +129,7 @@ public sealed record DebertaV2Config : BertConfig
 }
 
 /// <summary>Words, and positions and segments where the file asks for them; padding becomes 0.</summary>
-internal sealed class DebertaV2Embeddings : Module<ModelInputs, Tensor>
+internal sealed class DebertaV2Embeddings : Module<ModelInputs, EncoderView, Tensor>
 {
     internal readonly Embedding word_embeddings;
     private readonly Embedding? position_embeddings, token_type_embeddings;
@@ -144,15 +148,15 @@ internal sealed class DebertaV2Embeddings : Module<ModelInputs, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(ModelInputs inputs)
+    public override Tensor forward(ModelInputs inputs, EncoderView view)
     {
-        var sum = word_embeddings.call(inputs.InputIds); // [batch, seq, hidden]
+        var sum = view.Embedded(word_embeddings, inputs.InputIds); // [batch, seq, hidden] or [tokens, hidden]
         if (position_embeddings is not null)
-            sum += position_embeddings.call(arange(inputs.InputIds.size(1), dtype: ScalarType.Int64, device: inputs.InputIds.device));
+            sum += position_embeddings.call(view.Positions);
         if (token_type_embeddings is not null)
-            sum += token_type_embeddings.call(inputs.TokenTypeIds ?? zeros_like(inputs.InputIds));
+            sum += token_type_embeddings.call(view.Tokens(inputs.TokenTypeIds ?? zeros_like(inputs.InputIds)));
         var normal = LayerNorm.call(sum);
-        return FastDropout.Of(inputs.AttentionMask is { } mask ? normal * mask.unsqueeze(-1) : normal, _dropout, training);
+        return FastDropout.Of(inputs is { AttentionMask: { } mask, TokenPlaces: null } ? normal * mask.unsqueeze(-1) : normal, _dropout, training);
     }
 }
 
@@ -160,7 +164,7 @@ internal sealed class DebertaV2Embeddings : Module<ModelInputs, Tensor>
 /// <param name="Mask">Who may see whom, <c>[batch, 1, seq, seq]</c>; null when all may.</param>
 /// <param name="Positions">Bucket of query minus key, <c>[seq, seq]</c>; null without relative attention.</param>
 /// <param name="Embeddings">Of the relative positions, <c>[2 · span, hidden]</c>.</param>
-internal readonly record struct DebertaV2View(Tensor? Mask, Tensor? Positions, Tensor? Embeddings);
+internal readonly record struct DebertaV2View(EncoderView Encoder, Tensor? Mask, Tensor? Positions, Tensor? Embeddings);
 
 internal sealed class DisentangledSelfAttention : Module<Tensor, DebertaV2View, Tensor>
 {
@@ -187,12 +191,14 @@ internal sealed class DisentangledSelfAttention : Module<Tensor, DebertaV2View, 
     {
         // The scores are a sum of up to three products, and the scale counts them: √(head · terms), of which the kernel brings √head.
         var scale = 1 / Math.Sqrt(1 + (_contentToPosition ? 1 : 0) + (_positionToContent ? 1 : 0));
-        Tensor query = Split(query_proj.call(hidden)) * scale, key = Split(key_proj.call(hidden)), value = Split(value_proj.call(hidden)); // [batch, heads, seq, head]
+        Tensor query = Rows(query_proj) * scale, key = Rows(key_proj), value = Rows(value_proj); // [batch, heads, seq, head]
         var bias = view.Positions is null ? null : RelativeScores(query, key * scale, view);
         if (view.Mask is { } mask)
             bias = (bias ?? zeros([], query.dtype, query.device)).masked_fill(mask.logical_not(), finfo(query.dtype).min);
         var context = Attention.ScaledDotProduct(query, key, value, bias, training ? _config.AttentionProbsDropoutProb : 0);
-        return context.transpose(1, 2).flatten(2);
+        return view.Encoder.Tokens(context.transpose(1, 2).flatten(2));
+
+        Tensor Rows(Linear projection) => Split(view.Encoder.Rows(projection.call(hidden)));
     }
 
     /// <summary>Content to position and position to content, <c>[batch, heads, seq, seq]</c>, divided by √head as the kernel divides contents.</summary>
@@ -253,7 +259,7 @@ internal sealed class DebertaV2Layer : Module<Tensor, DebertaV2View, Tensor>
     }
 }
 
-internal sealed class DebertaV2Encoder : Module<Tensor, Tensor?, Tensor>
+internal sealed class DebertaV2Encoder : Module<Tensor, ModelInputs, EncoderView, Tensor>
 {
     private readonly BlockList<DebertaV2Layer> layer;
     private readonly Embedding? rel_embeddings;
@@ -271,14 +277,14 @@ internal sealed class DebertaV2Encoder : Module<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    /// <param name="attentionMask"><c>[batch, seq]</c>, or null.</param>
-    public override Tensor forward(Tensor hidden, Tensor? attentionMask)
+    /// <returns><c>[batch, seq, hidden]</c>.</returns>
+    public override Tensor forward(Tensor hidden, ModelInputs inputs, EncoderView view)
     {
-        var seen = attentionMask?.to(ScalarType.Bool).unsqueeze(1); // [batch, 1, seq]
+        var seen = inputs.AttentionMask?.to(ScalarType.Bool).unsqueeze(1); // [batch, 1, seq]
         var mask = seen is null ? null : seen.unsqueeze(2) & seen.unsqueeze(3);
-        var buckets = rel_embeddings is null ? null : Buckets(hidden.size(1), hidden.device);
+        var buckets = rel_embeddings is null ? null : Buckets(inputs.InputIds.size(1), hidden.device);
         var distances = rel_embeddings is null ? null : LayerNorm?.call(rel_embeddings.weight) ?? rel_embeddings.weight;
-        return layer.Run(hidden, distances, (block, input, shared) => block.call(input, new DebertaV2View(mask, buckets, shared)));
+        return view.Rows(layer.Run(hidden, distances, (block, input, shared) => block.call(input, new DebertaV2View(view, mask, buckets, shared))));
     }
 
     /// <summary>Query minus key, <c>[seq, seq]</c>: exact up to half the buckets, then in logarithmic steps up to the farthest.</summary>
@@ -312,7 +318,11 @@ internal sealed class DebertaV2Model : Module<ModelInputs, Tensor>
     public Tensor WordEmbeddings => embeddings.word_embeddings.weight;
 
     /// <returns>Hidden states of the last layer, <c>[batch, seq, hidden]</c>.</returns>
-    public override Tensor forward(ModelInputs inputs) => encoder.call(embeddings.call(inputs), inputs.AttentionMask);
+    public override Tensor forward(ModelInputs inputs)
+    {
+        var view = new EncoderView(inputs);
+        return encoder.call(embeddings.call(inputs, view), inputs, view);
+    }
 }
 
 /// <summary>A layer over the first token, <c>[batch, seq, hidden] → [batch, hidden]</c>.</summary>

@@ -14,7 +14,7 @@ public sealed class EncoderViewTests
     private static readonly string Root = Path.Combine(AppContext.BaseDirectory, "Fixtures", "models");
 
     public static TheoryData<string> Cases => [.. Directory.GetDirectories(Root).Select(folder => Path.GetFileName(folder)!).Where(name =>
-        new[] { "bert-", "distilbert-", "electra-", "modernbert-", "roberta-" }.Any(family => name.StartsWith(family, StringComparison.Ordinal)))];
+        new[] { "bert-", "deberta-", "distilbert-", "electra-", "modernbert-", "roberta-" }.Any(family => name.StartsWith(family, StringComparison.Ordinal)))];
 
     [Fact]
     public void There_are_cases() => Assert.True(Cases.Count >= 8);
