@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using FineTuneService.EndToEnd.Tests;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
@@ -32,6 +34,29 @@ public sealed class PagesTests(Service service, Browser browser) : IClassFixture
             Assert.Equal(0, await page.EvaluateAsync<int>("document.documentElement.scrollWidth - innerWidth"));
             await Browser.Picture(page, $"{address.Split('/', '?')[0]}{(address.Contains('/') ? "-one" : "")}-{(dark ? "dark" : "light")}");
         }
+    }
+
+    [Fact]
+    public async Task The_form_finds_pairs_of_texts_and_offers_what_helps_against_forgetting()
+    {
+        using var file = new MultipartFormDataContent { { new StringContent("sentence2,sentence1,label\nIt rained.,The street is wet.,yes\nIt snowed.,The street is dry.,no\n"), "file", "pairs.csv" } };
+        using var uploaded = await service.Http.PostAsync("/datasets", file, Cancel);
+        var dataset = (string)JsonNode.Parse(await uploaded.Content.ReadAsStringAsync(Cancel))!["id"]!;
+        var page = await browser.Open(service.Http.BaseAddress!);
+        await Browser.SignIn(page);
+        await page.GotoAsync($"/#/new-job?dataset={dataset}");
+        var request = page.GetByLabel("Specification");
+
+        await Expect(page.GetByLabel("Column with the text")).ToHaveValueAsync("sentence1");
+        await Expect(page.GetByLabel("Column with the second text")).ToHaveValueAsync("sentence2");
+        await Expect(request).ToHaveValueAsync(new Regex("\"text_pair_column\": \"sentence2\""));
+        await page.GetByLabel("What to learn").SelectOptionAsync("causal-lm");
+        await page.GetByText("Against forgetting").ClickAsync();
+        await page.GetByLabel("Weight of staying near the base model (KL)").FillAsync("0.2");
+        await Browser.Picture(page, "new-job-forgetting");
+
+        await Expect(request).ToHaveValueAsync(new Regex("\"kl_to_base_weight\": 0.2"));
+        await Expect(request).Not.ToHaveValueAsync(new Regex("text_pair_column"));
     }
 
     [Fact]
