@@ -6,11 +6,11 @@ namespace FineTuneService.Cli.Tests;
 /// <summary>Runs in a process that may take little memory. The model knows no dropout: what it learns must not depend on how many rows it sees at once.</summary>
 public sealed class OutOfMemoryTests(OutOfMemoryTests.FreeRun free) : IClassFixture<OutOfMemoryTests.FreeRun>
 {
-    private const int Steps = 4;
+    private const int Steps = 4, Rows = 256;
 
     private static readonly TrainingArguments Large = new()
     {
-        PerDeviceTrainBatchSize = 128,
+        PerDeviceTrainBatchSize = Rows,
         PerDeviceEvalBatchSize = 16,
         MaxSteps = Steps,
         MaxLength = 64,
@@ -22,7 +22,7 @@ public sealed class OutOfMemoryTests(OutOfMemoryTests.FreeRun free) : IClassFixt
         SaveSteps = 2,
     };
 
-    /// <summary>The process has some 350 MB of it before its first step; one of 128 rows takes 300 more.</summary>
+    /// <summary>The process has some 350 MB of it before its first step; one of all rows takes 300 more.</summary>
     private const string Limit = "620MiB";
 
     [Fact]
@@ -35,8 +35,8 @@ public sealed class OutOfMemoryTests(OutOfMemoryTests.FreeRun free) : IClassFixt
         Assert.True(exitCode == TrainerExit.Succeeded, error);
         var warnings = Warnings(run);
         Assert.NotEmpty(warnings);
-        Assert.Contains("a micro-batch has 64 rows instead of 128, and a step 2 micro-batches instead of 1: the same 128 rows", warnings[0], StringComparison.Ordinal);
-        Assert.Equal(128 >> warnings.Count, (int)Adaptation(run)["micro_batch_size"]!);
+        Assert.Contains("a micro-batch has 128 rows instead of 256, and a step 2 micro-batches instead of 1: the same 256 rows", warnings[0], StringComparison.Ordinal);
+        Assert.Equal(Rows >> warnings.Count, (int)Adaptation(run)["micro_batch_size"]!);
         Assert.Equal(Losses(free.Run), Losses(run), (expected, actual) => Math.Abs(expected - actual) < 1e-4);
         Assert.Equal(Metric(free.Run, "num_input_tokens_seen"), Metric(run, "num_input_tokens_seen"));
         Assert.Equal(Metric(free.Run, "learning_rate"), Metric(run, "learning_rate"));
