@@ -40,7 +40,7 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
             var sums = loss(model, batch);
             var mean = Share(sums.Sum);
             (optimizer.Scale is { } scale ? mean * scale.Value : mean).backward();
-            Recomputed.ThrowIfFailed();
+            BackwardPass.ThrowIfFailed();
             optimizer.Collect();
             losses.Add(mean.detach().MoveToOuterDisposeScope());
             Add(Loss, losses[^1].clone());

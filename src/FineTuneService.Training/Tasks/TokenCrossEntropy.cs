@@ -1,3 +1,4 @@
+using FineTuneService.Training.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -35,7 +36,7 @@ internal sealed class TokenCrossEntropy : autograd.SingleTensorFunction<TokenCro
         return losses.masked_fill_(ignored, 0).MoveToOuterDisposeScope();
     }
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 4, () =>
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
@@ -49,7 +50,7 @@ internal sealed class TokenCrossEntropy : autograd.SingleTensorFunction<TokenCro
         gradient.mul_(grad_output.masked_fill(ignored, 0).unsqueeze(1));
         var result = (bool)ctx.get_data(MayOverwrite) ? logits.detach().copy_(gradient) : gradient.to(logits.dtype);
         return [result.MoveToOuterDisposeScope(), null!, null!, null!];
-    }
+    });
 
     /// <summary>Column for each row, <c>[tokens, 1]</c>; any for a label that is no class.</summary>
     private static Tensor Classes(Tensor labels, Tensor ignored) => labels.masked_fill(ignored, 0).unsqueeze(1);

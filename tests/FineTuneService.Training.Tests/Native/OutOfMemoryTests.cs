@@ -49,9 +49,9 @@ public sealed class OutOfMemoryTests
         var output = Recomputed.Of(Recomputed.Of(input, part => part * 2), Part);
         output.sum().backward();
 
-        var error = Assert.ThrowsAny<Exception>(Recomputed.ThrowIfFailed);
+        var error = Assert.ThrowsAny<Exception>(BackwardPass.ThrowIfFailed);
         Assert.True(OutOfMemory.Is(error));
-        Recomputed.ThrowIfFailed(); // Told once.
+        BackwardPass.ThrowIfFailed(); // Told once.
 
         Tensor Part(Tensor part)
         {

@@ -166,13 +166,13 @@ public sealed class Nf4Matrix : Module
             return matrix.Forward(input, computeType);
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 3, () =>
         {
             var (matrix, computeType) = ((Nf4Matrix)ctx.get_data("matrix"), (ScalarType)ctx.get_data("computeType"));
             using (var scope = NewDisposeScope())
                 grad_output = grad_output.to(computeType).matmul(matrix.Dequantize(computeType)).to(grad_output.dtype).MoveToOuterDisposeScope();
             matrix.GiveBack();
             return [grad_output, null!, null!];
-        }
+        });
     }
 }

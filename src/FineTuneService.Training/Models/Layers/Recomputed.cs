@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Models.Layers;
@@ -10,8 +9,6 @@ namespace FineTuneService.Training.Models.Layers;
 internal sealed class Recomputed : autograd.SingleTensorFunction<Recomputed>
 {
     private const string Part = "part", Seed = "seed";
-
-    private static Exception? Failure;
 
     public override string Name => nameof(Recomputed);
 
@@ -39,26 +36,7 @@ internal sealed class Recomputed : autograd.SingleTensorFunction<Recomputed>
         return Alone(input, shared, part);
     }
 
-    /// <summary>To be called after a backward pass: an exception cannot travel through libtorch, which would abort the process, so it is thrown here.</summary>
-    public static void ThrowIfFailed()
-    {
-        if (Interlocked.Exchange(ref Failure, null) is { } failure)
-            ExceptionDispatchInfo.Throw(failure);
-    }
-
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
-    {
-        try
-        {
-            if (Failure is null)
-                return Differentiate(ctx, grad_output);
-        }
-        catch (Exception error)
-        {
-            Interlocked.CompareExchange(ref Failure, error, null);
-        }
-        return [null!, null!, null!];
-    }
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 3, () => Differentiate(ctx, grad_output));
 
     private static List<Tensor> Differentiate(autograd.AutogradContext ctx, Tensor grad_output)
     {
