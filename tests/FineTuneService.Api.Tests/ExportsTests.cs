@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Formats.Tar;
 using System.Net;
+using System.Text;
 using System.Xml.Linq;
 using FineTuneService.Contracts;
 using FineTuneService.Storage;
@@ -17,10 +18,8 @@ public sealed class ExportsTests(Api api)
     {
         var id = await PutRun();
 
-        using var response = await api.Http.GetAsync($"/jobs/{id}/metrics.csv", Api.Cancel);
+        var file = await Metrics(id, "csv", "text/csv");
 
-        Assert.Equal("text/csv", response.Content.Headers.ContentType!.MediaType);
-        Assert.Equal($"{id}-metrics.csv", response.Content.Headers.ContentDisposition!.FileName);
         Assert.Equal(
             """
             step,epoch,time,"eval_f1, macro",eval_loss,loss
@@ -28,8 +27,7 @@ public sealed class ExportsTests(Api api)
             20,1,2026-01-02T03:04:07.2500000Z,,,NaN
             20,1,2026-01-02T03:04:08.2500000Z,0.1,0.30000000000000004,
 
-            """.ReplaceLineEndings("\r\n"), await response.Content.ReadAsStringAsync(Api.Cancel));
-        await Api.Read(await api.Http.GetAsync("/jobs/job_0/metrics.csv", Api.Cancel), HttpStatusCode.NotFound);
+            """.ReplaceLineEndings("\r\n"), Encoding.UTF8.GetString(file));
     }
 
     [Fact]
@@ -37,11 +35,8 @@ public sealed class ExportsTests(Api api)
     {
         var id = await PutRun();
 
-        using var response = await api.Http.GetAsync($"/jobs/{id}/metrics.parquet", Api.Cancel);
+        var file = await Metrics(id, "parquet", "application/vnd.apache.parquet");
 
-        Assert.Equal("application/vnd.apache.parquet", response.Content.Headers.ContentType!.MediaType);
-        Assert.Equal($"{id}-metrics.parquet", response.Content.Headers.ContentDisposition!.FileName);
-        var file = await response.Content.ReadAsByteArrayAsync(Api.Cancel);
         var (schema, rows, _) = await ParquetSerializer.DeserializeUntypedAsync(new MemoryStream(file), cancellationToken: Api.Cancel);
         string[] columns = ["step", "epoch", "time", "eval_f1, macro", "eval_loss", "loss"];
         Assert.Equal(columns, schema.Fields.Select(field => field.Name));
@@ -51,7 +46,6 @@ public sealed class ExportsTests(Api api)
                 [20, 1.0, Start.AddSeconds(2).UtcDateTime, null, null, double.NaN],
                 [20, 1.0, Start.AddSeconds(3).UtcDateTime, 0.1, 0.30000000000000004, null],
             ], rows.Select(row => columns.Select(column => row.GetValueOrDefault(column)).ToArray()));
-        await Api.Read(await api.Http.GetAsync("/jobs/job_0/metrics.parquet", Api.Cancel), HttpStatusCode.NotFound);
     }
 
     [Fact]
@@ -154,6 +148,16 @@ public sealed class ExportsTests(Api api)
 
     [Fact]
     public void The_tests_checksum_is_that_of_the_standard() => Assert.Equal(0xe3069283, Crc32C("123456789"u8)); // RFC 3720, B.4; the usual check value.
+
+    /// <summary>A job's numbers as a file, under its name and as what it is; there is none of a job that is not there.</summary>
+    private async Task<byte[]> Metrics(string id, string extension, string mediaType)
+    {
+        await Api.Read(await api.Http.GetAsync($"/jobs/job_0/metrics.{extension}", Api.Cancel), HttpStatusCode.NotFound);
+        using var response = await api.Http.GetAsync($"/jobs/{id}/metrics.{extension}", Api.Cancel);
+        Assert.Equal(mediaType, response.Content.Headers.ContentType!.MediaType);
+        Assert.Equal($"{id}-metrics.{extension}", response.Content.Headers.ContentDisposition!.FileName);
+        return await response.Content.ReadAsByteArrayAsync(Api.Cancel);
+    }
 
     private async Task<(string Name, byte[] Content)> OnlyFile(string address)
     {

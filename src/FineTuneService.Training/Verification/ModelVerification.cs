@@ -3,6 +3,7 @@ using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Generation;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
@@ -78,6 +79,7 @@ public static class ModelVerification
     {
         model.train();
         (loss.Sum(model.call(batch.Inputs), batch) / batch.Targets).backward();
+        BackwardPass.ThrowIfFailed();
         var worst = 0.0;
         foreach (var (name, parameter) in model.named_parameters())
         {

@@ -29,7 +29,7 @@ export function headOf(task: Task): Head {
 export const replays = (task: Task) => task === 'sft' || task === 'causal-lm' || task === 'masked-lm' || task === 'replaced-token-detection';
 
 /** Tasks whose base model has something to say that the new one can be held to. */
-export const comparesWithBase = (task: Task) => task === 'sft' || task === 'causal-lm' || task === 'masked-lm';
+export const comparesWithBase = (task: Task) => replays(task) && task !== 'replaced-token-detection';
 
 /** Texts that are judged together, by the names that they usually have. */
 const pairs = [['sentence1', 'sentence2'], ['premise', 'hypothesis'], ['question1', 'question2'], ['question', 'sentence'], ['question', 'passage'], ['text', 'text_pair'], ['text1', 'text2']] as const;

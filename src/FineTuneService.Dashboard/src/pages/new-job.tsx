@@ -43,6 +43,7 @@ export function NewJobPage({ dataset, validation, from }: { dataset: string | nu
   }, [from]);
 
   const datasetOptions = (datasets.value?.data ?? []).map((one): [string, string] => [one.id, `${one.name} (${number(one.rows)} rows)`]);
+  const otherDatasets = datasetOptions.filter(([id]) => id !== draft.dataset);
   const chosen = datasets.value?.data.find(one => one.id === draft.dataset);
   useEffect(() => {
     if (chosen) setDraft(before => ({ ...before, ...guess(chosen) }));
@@ -86,14 +87,14 @@ export function NewJobPage({ dataset, validation, from }: { dataset: string | nu
             <Count name="Epochs" value={draft.epochs} set={set('epochs')} min={0.1} max={1000} step={0.1} />
             <Count name="Rows per step" value={draft.batch} set={set('batch')} min={1} max={4096} />
             <Count name="Learning rate" value={draft.rate} set={set('rate')} min={0} max={1} step={1e-6} />
-            <Choice name="Validation rows" value={draft.validation} set={set('validation')} options={datasetOptions.filter(([id]) => id !== draft.dataset)} none="a share of the dataset" />
+            <Choice name="Validation rows" value={draft.validation} set={set('validation')} options={otherDatasets} none="a share of the dataset" />
             {!draft.validation && <Count name="Share held out for validation" value={draft.split} set={set('split')} min={0} max={0.5} step={0.01} />}
             <label>Longest row, in tokens <input inputMode="numeric" pattern="\d*" value={draft.length} placeholder="the model's limit" onInput={event => set('length')(event.currentTarget.value)} /></label>
-            {(replays(draft.task) || comparesWithBase(draft.task)) && (
+            {replays(draft.task) && (
               <details>
                 <summary>Against forgetting</summary>
-                {replays(draft.task) && <Choice name="Rows to learn again" value={draft.replay} set={set('replay')} options={datasetOptions.filter(([id]) => id !== draft.dataset)} none="none" />}
-                {replays(draft.task) && draft.replay && <Count name="Their share of an epoch" value={draft.replayed} set={set('replayed')} min={0.01} max={0.99} step={0.01} />}
+                <Choice name="Rows to learn again" value={draft.replay} set={set('replay')} options={otherDatasets} none="none" />
+                {draft.replay && <Count name="Their share of an epoch" value={draft.replayed} set={set('replayed')} min={0.01} max={0.99} step={0.01} />}
                 {comparesWithBase(draft.task) && <Count name="Weight of staying near the base model (KL)" value={draft.kl} set={set('kl')} min={0} max={100} step={0.01} />}
               </details>
             )}
