@@ -81,7 +81,7 @@ internal sealed record StepTime(double Forward, double Backward, double Optimize
 
     private static double GemmOperationsPerSecond(MixedPrecision precision)
     {
-        const int Size = 2048, WarmUps = 3, Repeats = 5;
+        const int Size = 2048, WarmUps = 3, Repeats = 24;
         using var scope = NewDisposeScope();
         var type = precision == MixedPrecision.Bf16 ? ScalarType.BFloat16 : ScalarType.Float32;
         Tensor a = randn(Size, Size, dtype: type), b = randn(Size, Size, dtype: type);

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace FineTuneService.Training.Native;
@@ -7,7 +6,7 @@ namespace FineTuneService.Training.Native;
 /// MKL, which multiplies libtorch's fp32 matrices, asks whether the processor is Intel's before it looks at what the processor can do:
 /// on another maker's with AVX-512 it takes kernels of half the width or less. It keeps the answer in a variable; here the answer is given before MKL asks.
 /// </summary>
-internal static unsafe partial class MathKernels
+internal static unsafe class MathKernels
 {
     private const string Question = "mkl_serv_intel_cpu_true";
 
@@ -28,10 +27,9 @@ internal static unsafe partial class MathKernels
     /// <summary>The variable that <c>mkl_serv_intel_cpu_true</c> begins by reading (−1: not asked yet); null where that function is missing or begins otherwise.</summary>
     private static int* Answer()
     {
-        var library = Libraries.Select(Loaded).FirstOrDefault(handle => handle != 0 && NativeLibrary.TryGetExport(handle, Question, out _));
-        if (library == 0)
+        var code = (byte*)Libraries.Select(library => LoadedLibrary.Export(library, Question)).FirstOrDefault(address => address != 0);
+        if (code is null)
             return null;
-        var code = (byte*)NativeLibrary.GetExport(library, Question);
         // mov eax, [rip + offset]; test eax, eax; js …: below 0 it does not know yet.
         ReadOnlySpan<byte> load = [0x8B, 0x05], test = [0x85, 0xC0, 0x78];
         var begins = new ReadOnlySpan<byte>(code, 9);
@@ -43,14 +41,4 @@ internal static unsafe partial class MathKernels
         var (_, ebx, ecx, edx) = X86Base.CpuId(0, 0);
         return (ebx, edx, ecx) == (0x756E6547, 0x49656E69, 0x6C65746E); // "GenuineIntel"
     }
-
-    /// <summary>The handle of a library that this process has in memory; 0: it has not.</summary>
-    private static nint Loaded(string name)
-    {
-        const int Lazy = 1, NoLoad = 4;
-        return Open(name, Lazy | NoLoad);
-    }
-
-    [LibraryImport("libc", EntryPoint = "dlopen", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial nint Open(string name, int flags);
 }

@@ -13,8 +13,14 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
     /// <param name="entries">Parameters, each with its gradient and its means, which are updated.</param>
     /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
     /// <param name="divisor">Of the gradients, a scalar, fp32.</param>
-    public void Apply(IEnumerable<(TrainedParameter Parameter, Tensor Gradient, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf, Tensor divisor)
+    public void Apply(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf, Tensor divisor)
     {
+        if (entries.All(entry => AdamWLoop.CanTake(entry.Parameter.Weight, entry.Gradient)))
+        {
+            if (foundInf.ToSingle() == 0)
+                AdamWLoop.Apply(entries, this, learningRate, divisor.ToSingle());
+            return;
+        }
         foreach (var group in entries.GroupBy(entry => (entry.Parameter.Decays, entry.Parameter.RateScale)))
             TorchScript.AdamW(
                 [.. group.Select(entry => entry.Parameter.Weight)],
@@ -54,5 +60,5 @@ public sealed class AdamW : Optimizer
     protected override bool DividesGradients => true;
 
     protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor) =>
-        _rule.Apply(active.Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq])), learningRate, foundInf, divisor);
+        _rule.Apply([.. active.Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq]))], learningRate, foundInf, divisor);
 }

@@ -33,7 +33,7 @@ public sealed class AdamW8bit : Optimizer
     protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor)
     {
         _rule.Apply(
-            active.Where(entry => IsExact(entry.Parameter)).Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq])),
+            [.. active.Where(entry => IsExact(entry.Parameter)).Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq]))],
             learningRate, foundInf, divisor);
         foreach (var (parameter, gradient) in active.Where(entry => !IsExact(entry.Parameter)))
         {

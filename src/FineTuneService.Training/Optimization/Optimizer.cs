@@ -88,7 +88,7 @@ public abstract class Optimizer : IDisposable
         var gradients = active.ConvertAll(entry => entry.Gradient).ToArray();
         if (Scale is not null)
             TorchScript.Scale(gradients, tensor((float)(1 / Scale.Value), device: gradients[0].device));
-        var norm = TorchScript.GlobalNorm(gradients);
+        var norm = GradientNorm.Of(gradients);
         var foundInf = norm.isfinite().logical_not().to(ScalarType.Float32); // 1: nothing is updated
         var isSkipped = (Scale is not null || !ObeysFoundInf) && foundInf.ToSingle() > 0;
         Scale?.Update(isSkipped);

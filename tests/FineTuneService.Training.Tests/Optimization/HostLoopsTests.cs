@@ -1,0 +1,86 @@
+using FineTuneService.Training.Native;
+using FineTuneService.Training.Optimization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneService.Training.Tests.Optimization;
+
+/// <summary>What our own loops compute on the host, against libtorch's kernels.</summary>
+public sealed class HostLoopsTests : IDisposable
+{
+    private const double Rate = 1e-2, MaxGradNorm = 0.5;
+
+    private readonly DisposeScope _scope = NewDisposeScope();
+
+    public void Dispose() => _scope.Dispose();
+
+    /// <summary>Fewer numbers than a vector has; a vector and some more; several blocks and some more.</summary>
+    [Theory]
+    [InlineData(3, 5)]
+    [InlineData(7, 3)]
+    [InlineData(500, 701)]
+    public void A_step_of_AdamW_is_that_of_the_fused_kernel(int rows, int columns)
+    {
+        var rule = new AdamWRule(WeightDecay: 0.1, Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-7);
+        using var model = new TwoWeights(rows, columns);
+        using var optimizer = new AdamW(model, rule);
+        Tensor[] weights = [model.matrix.detach().clone(), model.vector.detach().clone()];
+        Tensor[] means = [.. weights.Select(weight => zeros_like(weight))], squares = [.. weights.Select(weight => zeros_like(weight))], steps = [zeros([]), zeros([])];
+        for (var step = 1; step <= 5; step++)
+        {
+            model.SetGradients(step);
+            Tensor[] gradients = [model.matrix.grad!.clone(), model.vector.grad!.clone()];
+            var norm = optimizer.Step(Rate, MaxGradNorm);
+            var divisor = ((norm + 1e-6) / MaxGradNorm).clamp(min: 1);
+            foreach (var (at, decay) in new[] { (0, rule.WeightDecay), (1, 0) })
+                TorchScript.AdamW([weights[at]], [gradients[at]], [means[at]], [squares[at]], [steps[at]], zeros([]), divisor, Rate, rule.Beta1, rule.Beta2, decay, rule.Epsilon);
+        }
+        var state = optimizer.State.ToDictionary(entry => entry.Name, entry => entry.Tensor);
+        Tensor[] expected = [.. weights, .. means, .. squares, .. steps];
+        Tensor[] actual =
+        [
+            model.matrix, model.vector, state["exp_avg.matrix"], state["exp_avg.vector"], state["exp_avg_sq.matrix"], state["exp_avg_sq.vector"], state["step.matrix"], state["step.vector"],
+        ];
+        Assert.All(expected.Zip(actual), pair => Assert.True(pair.First.allclose(pair.Second, rtol: 1e-5, atol: 1e-7)));
+    }
+
+    [Fact]
+    public void A_mean_that_falls_for_long_ends_at_nothing()
+    {
+        using var model = new TwoWeights(3, 5);
+        using var optimizer = new AdamW(model, weightDecay: 0);
+        model.SetGradients(1);
+        optimizer.Step(Rate, MaxGradNorm);
+        for (var step = 0; step < 900; step++) // 0.9⁹⁰⁰ is 1e-41, which fp32 has no full number for
+        {
+            (model.matrix.grad, model.vector.grad) = (zeros_like(model.matrix), zeros_like(model.vector));
+            optimizer.Step(Rate, MaxGradNorm);
+        }
+        var state = optimizer.State.ToDictionary(entry => entry.Name, entry => entry.Tensor);
+        Assert.Equal(0, state["exp_avg.matrix"].count_nonzero().ToInt64());
+        Assert.True(state["exp_avg_sq.matrix"].gt(0).all().ToBoolean());
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(31)]
+    [InlineData(HostLoop.Block - 1)]
+    [InlineData((3 * HostLoop.Block) + 17)]
+    public void Every_number_counts_in_the_norm(int count)
+    {
+        Tensor[] gradients = [randn(count), randn(3, 7), randn(HostLoop.Block)];
+        var exact = Math.Sqrt(gradients.Sum(gradient => gradient.to(ScalarType.Float64).square().sum().ToDouble()));
+        Assert.Equal(exact, GradientNorm.Of(gradients).ToDouble(), exact * 1e-6);
+        Assert.Equal(exact, TorchScript.GlobalNorm(gradients).ToDouble(), exact * 1e-5);
+    }
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void A_number_that_is_none_makes_the_norm_none(float number)
+    {
+        var gradient = randn(HostLoop.Block + 5);
+        gradient[HostLoop.Block + 2] = number;
+        Assert.False(float.IsFinite(GradientNorm.Of([gradient]).ToSingle()));
+    }
+}
