@@ -15,7 +15,7 @@ public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Be
     /// <param name="divisor">Of the gradients, a scalar, fp32.</param>
     public void Apply(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf, Tensor divisor)
     {
-        if (entries.All(entry => AdamWLoop.CanTake(entry.Parameter.Weight, entry.Gradient)))
+        if (entries.All(entry => HostLoop.IsPlain(entry.Parameter.Weight)))
         {
             if (foundInf.ToSingle() == 0)
                 AdamWLoop.Apply(entries, this, learningRate, divisor.ToSingle());
@@ -47,7 +47,7 @@ public sealed class AdamW : Optimizer
     public AdamW(PretrainedModel model, double weightDecay, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
         : this(model, new AdamWRule(weightDecay, beta1, beta2, epsilon)) { }
 
-    public AdamW(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay)
+    public AdamW(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesRows: true)
     {
         _rule = rule;
         Remember(AdamWRule.ExpAvg, AdamWRule.Zeros);

@@ -15,7 +15,7 @@ public sealed class AdamW8bit : Optimizer
     private readonly AdamWRule _rule;
     private readonly HashSet<string> _tables;
 
-    public AdamW8bit(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay)
+    public AdamW8bit(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesRows: true)
     {
         _rule = rule;
         _tables = [.. model.named_modules().Where(entry => entry.module is Embedding).Select(entry => $"{entry.name}.weight")];

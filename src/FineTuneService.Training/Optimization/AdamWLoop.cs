@@ -1,22 +1,20 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Native;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Optimization;
 
 /// <summary>
-/// <see cref="AdamWRule"/>'s step on the host, as fast as memory is: each number is read and written once, and all parameters are one loop.
-/// libtorch's fused kernel writes the divided gradients too, and begins a loop for each parameter.
+/// <see cref="AdamWRule"/>'s step on the host, as fast as memory is: each number is read and written once, and all parameters are one loop. libtorch's fused kernel writes the divided gradients too.
+/// Of a table whose gradient comes by rows, rows that have never had one are left alone: all that can happen to them is the decay of their weights.
 /// </summary>
 internal static unsafe class AdamWLoop
 {
     private const int Lanes = 16;
     private const float Least = 1e-36f;
-
-    /// <summary>Whether these tensors are what the loop is written for.</summary>
-    public static bool CanTake(Tensor weight, Tensor gradient) => HostLoop.IsPlain(weight) && HostLoop.IsPlain(gradient);
 
     /// <param name="divisor">Of the gradients.</param>
     public static void Apply(
@@ -33,13 +31,15 @@ internal static unsafe class AdamWLoop
             targets[i] = new()
             {
                 Weight = HostLoop.Address<float>(parameter.Weight),
-                Gradient = HostLoop.Address<float>(gradient),
+                Gradient = HostLoop.Address<float>(gradient.is_contiguous() ? gradient : gradient.contiguous()),
                 ExpAvg = HostLoop.Address<float>(expAvg),
                 ExpAvgSq = HostLoop.Address<float>(expAvgSq),
                 Kept = (float)(1 - (parameter.Decays ? rate * rule.WeightDecay : 0)),
                 StepSize = (float)(rate / (1 - Math.Pow(rule.Beta1, steps))),
                 RootFactor = (float)(1 / Math.Sqrt(1 - Math.Pow(rule.Beta2, steps))),
             };
+            if (parameter.Rows is { Values: not null } rows)
+                targets[i].Rows = rows.Show(expAvg, expAvgSq);
         }
         fixed (Target* first = targets)
         {
@@ -57,15 +57,36 @@ internal static unsafe class AdamWLoop
         ArrayPool<Target>.Shared.Return(targets);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Update(void* data, int tensor, int block, long from, int count)
     {
         var work = (Work*)data;
-        var target = work->Targets + tensor;
+        ref var target = ref work->Targets[tensor];
+        if (target.Rows.Width == 0)
+        {
+            Step(work, target, target.Gradient + from, from, count);
+            return;
+        }
+        ref var rows = ref target.Rows;
+        for (long at = from, end = from + count, next; at < end; at = next)
+        {
+            var row = at / rows.Width;
+            next = Math.Min(end, (row + 1) * rows.Width);
+            if (rows.Places[row] is var place and >= 0)
+                Step(work, target, target.Gradient + (place * rows.Width) + (at - (row * rows.Width)), at, (int)(next - at));
+            else if (rows.AreLearnt[row])
+                Step(work, target, rows.Nothing, at, (int)(next - at));
+            else if (target.Kept != 1)
+                Decay(target.Weight + at, (int)(next - at), target.Kept);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Step(Work* work, in Target target, float* gradient, long from, int count)
+    {
         Vector512<float>
             factor = Vector512.Create(work->GradientFactor), share = Vector512.Create(work->ExpAvgShare), keptSq = Vector512.Create(work->ExpAvgSqKept), shareSq = Vector512.Create(work->ExpAvgSqShare),
-            epsilon = Vector512.Create(work->Epsilon), kept = Vector512.Create(target->Kept), stepSize = Vector512.Create(target->StepSize), rootFactor = Vector512.Create(target->RootFactor);
-        float* weight = target->Weight + from, gradient = target->Gradient + from, expAvg = target->ExpAvg + from, expAvgSq = target->ExpAvgSq + from;
+            epsilon = Vector512.Create(work->Epsilon), kept = Vector512.Create(target.Kept), stepSize = Vector512.Create(target.StepSize), rootFactor = Vector512.Create(target.RootFactor);
+        float* weight = target.Weight + from, expAvg = target.ExpAvg + from, expAvgSq = target.ExpAvgSq + from;
         float* last = stackalloc float[4 * Lanes];
         for (var rest = count; rest > 0; rest -= Lanes)
         {
@@ -96,6 +117,16 @@ internal static unsafe class AdamWLoop
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Decay(float* weight, int count, float kept)
+    {
+        var i = 0;
+        for (; i <= count - Lanes; i += Lanes)
+            (Vector512.Load(weight + i) * kept).Store(weight + i);
+        for (; i < count; i++)
+            weight[i] *= kept;
+    }
+
     /// <summary>What is next to nothing becomes nothing. The means of a word that does not occur any more would fall until they have too few bits for a processor's quick way, and stay there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> OrZero(Vector512<float> numbers) => Vector512.GreaterThan(Vector512.Abs(numbers), Vector512.Create(Least)) & numbers;
@@ -104,6 +135,7 @@ internal static unsafe class AdamWLoop
     {
         public float* Weight, Gradient, ExpAvg, ExpAvgSq;
         public float Kept, StepSize, RootFactor;
+        public RowGradient.View Rows;
     }
 
     private struct Work

@@ -11,15 +11,17 @@ public abstract class Optimizer : IDisposable
     private readonly MasterWeights? _masters;
 
     /// <param name="layerwiseDecay">See <see cref="TrainingArguments.LayerwiseLrDecay"/>.</param>
-    protected Optimizer(PretrainedModel model, double layerwiseDecay = 1)
+    /// <param name="takesRows">Whether <see cref="Update"/> takes the gradient of a table's rows for that of the table.</param>
+    protected Optimizer(PretrainedModel model, double layerwiseDecay = 1, bool takesRows = false)
     {
         _masters = model.Masters;
+        var tables = model.named_modules().Where(entry => takesRows && entry.module is Embedding).ToDictionary(entry => $"{entry.name}.weight", entry => (Embedding)entry.module);
         var depths = new ParameterDepths(model);
         Parameters =
         [
             .. from entry in model.named_parameters()
                where entry.parameter.requires_grad
-               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name))),
+               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name)),
         ];
     }
 
@@ -60,17 +62,25 @@ public abstract class Optimizer : IDisposable
         using var _ = no_grad();
         foreach (var (name, tensor) in State)
             tensor.copy_(read(name));
+        foreach (var parameter in Parameters)
+            parameter.Rows?.Forget();
         Average?.Swap(); // The checkpoint's model is the average.
     }
 
-    /// <summary>Of every trained parameter that took part, in a fixed order.</summary>
-    public IEnumerable<Tensor> Gradients => from parameter in Parameters where parameter.Gradient is not null select parameter.Gradient;
+    /// <summary>Of every trained parameter that took part, each as large as the parameter, in a fixed order.</summary>
+    public IEnumerable<Tensor> Gradients()
+    {
+        foreach (var parameter in Parameters)
+        {
+            parameter.Fill();
+            if (parameter.Gradient is { } gradient)
+                yield return gradient;
+        }
+    }
 
-    /// <summary>After each backward pass: adds the gradients up in the precision of training.</summary>
+    /// <summary>After each backward pass: adds the gradients up in the precision of training, where autograd does not do it in the parameters themselves.</summary>
     public void Collect()
     {
-        if (_masters is null)
-            return; // autograd adds them up in the parameters, in that precision
         foreach (var parameter in Parameters)
             parameter.Collect();
     }
@@ -81,6 +91,7 @@ public abstract class Optimizer : IDisposable
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
+        Collect();
         var active = new List<(TrainedParameter Parameter, Tensor Gradient)>(Parameters.Count); // A gradient that is asked for is a new object each time.
         foreach (var parameter in Parameters)
             if (parameter.Gradient is { } gradient)
@@ -108,7 +119,9 @@ public abstract class Optimizer : IDisposable
 
     public void Dispose()
     {
-        foreach (var (_, tensor) in State)
+        foreach (var parameter in Parameters)
+            parameter.Dispose();
+        foreach (var (_, tensor) in (Average?.State ?? []).Concat(Scale?.State ?? []))
             tensor.Dispose();
         GC.SuppressFinalize(this);
     }
@@ -119,7 +132,7 @@ public abstract class Optimizer : IDisposable
     /// <summary>Whether <see cref="Update"/> divides the gradients itself, in the same pass over memory.</summary>
     protected virtual bool DividesGradients => false;
 
-    /// <summary>One step of those parameters that have a gradient, without autograd.</summary>
+    /// <summary>One step of those parameters that have a gradient, without autograd. It may be of rows, see <see cref="TrainedParameter.Rows"/>, for whoever takes them.</summary>
     /// <param name="foundInf">A scalar, fp32: 1 where the gradients' norm is not finite.</param>
     /// <param name="divisor">A scalar, fp32: by what the gradients are too large; for whoever <see cref="DividesGradients"/>.</param>
     protected abstract void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor);

@@ -1,36 +1,55 @@
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
+using FineTuneService.Training.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Optimization;
 
 /// <summary>One parameter that is trained: its weight, its gradient, and what the optimizer remembers of it.</summary>
-public sealed class TrainedParameter(string name, Parameter parameter, MasterWeights? masters, double rateScale)
+public sealed class TrainedParameter : IDisposable
 {
+    private readonly Parameter _parameter;
+    private readonly bool _isCopy;
+    private readonly Embedding? _table;
     private Tensor? _collected;
 
-    public string Name => name;
+    /// <param name="table">What the parameter is the table of, where its gradient may come by rows.</param>
+    internal TrainedParameter(string name, Parameter parameter, MasterWeights? masters, double rateScale, Embedding? table = null)
+    {
+        (Name, _parameter, _isCopy, RateScale) = (name, parameter, masters is not null, rateScale);
+        Weight = masters?.Exact(name, parameter) ?? parameter;
+        Decays = parameter.ndim >= 2;
+        if (table is not null && HostLoop.IsPlain(Weight) && Weight.numel() >= RowGradient.Smallest)
+            (_table, table.Gradient) = (table, Rows = new(parameter));
+    }
+
+    public string Name { get; }
 
     /// <summary>What is updated: the parameter, or the weight that it is a copy of.</summary>
-    public Tensor Weight { get; } = masters?.Exact(name, parameter) ?? parameter;
+    public Tensor Weight { get; }
 
     /// <summary>Weight decay spares vectors, that is biases and norm weights, as transformers' Trainer does.</summary>
-    public bool Decays { get; } = parameter.ndim >= 2;
+    public bool Decays { get; }
 
     /// <summary>Its learning rate as a share of the run's.</summary>
-    public double RateScale => rateScale;
+    public double RateScale { get; }
+
+    /// <summary>Where its gradient comes by rows; it is <see cref="RowGradient.Values"/> then.</summary>
+    internal RowGradient? Rows { get; }
 
     /// <summary>By name, on the weight's device unless the optimizer says otherwise.</summary>
     public Dictionary<string, Tensor> State { get; } = [];
 
     public Tensor? Gradient
     {
-        get => masters is null ? parameter.grad : _collected;
+        get => Whole ?? Rows?.Values;
         set
         {
-            if (masters is null)
+            Rows?.Clear();
+            if (!_isCopy)
             {
-                parameter.grad = value;
+                _parameter.grad = value;
                 return;
             }
             _collected?.Dispose();
@@ -38,15 +57,40 @@ public sealed class TrainedParameter(string name, Parameter parameter, MasterWei
         }
     }
 
-    /// <summary>Adds the gradient of a shorter type up in full precision.</summary>
+    /// <summary>After a backward pass: adds the gradient of a shorter type up in full precision, and that of rows.</summary>
     public void Collect()
     {
-        if (parameter.grad is not { } gradient)
-            return;
-        if (_collected is null)
-            _collected = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
-        else
-            _collected.add_(gradient);
-        parameter.grad = null;
+        if (_isCopy && _parameter.grad is { } gradient)
+        {
+            if (_collected is null)
+                _collected = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
+            else
+                _collected.add_(gradient);
+            _parameter.grad = null;
+        }
+        Rows?.Collect();
+        if (Rows?.Values is not null && Whole is { } whole)
+            Rows.MoveTo(whole); // The table has another use, such as the logits of words.
     }
+
+    /// <summary>Makes its gradient one of the whole table, where it came by rows.</summary>
+    public void Fill()
+    {
+        if (Rows?.Values is null)
+            return;
+        var whole = zeros_like(Weight).DetachFromDisposeScope();
+        Rows.MoveTo(whole);
+        Gradient = whole;
+    }
+
+    public void Dispose()
+    {
+        foreach (var (_, tensor) in State)
+            tensor.Dispose();
+        Rows?.Clear();
+        if (_table is not null)
+            _table.Gradient = null;
+    }
+
+    private Tensor? Whole => _isCopy ? _collected : _parameter.grad;
 }

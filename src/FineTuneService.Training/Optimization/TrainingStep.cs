@@ -23,7 +23,7 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
     {
         var means = Accumulate(microBatches);
         if (_ranks.Count > 1)
-            _ranks.AddUp([.. optimizer.Gradients, .. from mean in means orderby mean.Key select mean.Value]);
+            _ranks.AddUp([.. optimizer.Gradients(), .. from mean in means orderby mean.Key select mean.Value]);
         means[GradNorm] = optimizer.Step(learningRate, maxGradNorm);
         return means;
     }

@@ -45,7 +45,11 @@ public sealed class Embedding : AdaptableLayer
         return rows + zeros_like(rows).uniform_(-bound, bound);
     }
 
-    internal override Tensor Multiply(Tensor input) => TorchScript.Embedding(weight, input, PaddingIndex ?? -1);
+    /// <summary>Set while the gradient is wanted by rows.</summary>
+    internal RowGradient? Gradient { get; set; }
+
+    internal override Tensor Multiply(Tensor input) =>
+        Gradient is { } rows && is_grad_enabled() ? rows.LookUp(input, PaddingIndex) : TorchScript.Embedding(weight, input, PaddingIndex ?? -1);
 
     internal override Tensor Multiply(Tensor input, Tensor a, Tensor b) => functional.linear(TorchScript.Embedding(a.t(), input, PaddingIndex ?? -1), b);
 
