@@ -91,7 +91,11 @@ public sealed class TrainingRun : IDisposable
         var optimizer = Optimizer.Create(model, spec.Training);
         var verification = new ExportVerification(model, taskConfig.Head, weights, spec.BaseModel, () => task.Train.Collate([0]), device);
         var checkpoint = new Checkpoint(folder, weights, [.. TokenizerFiles(folder, tokenizer, task), .. GenerationFile(spec.BaseModel)], verification, ModelCard.For(spec, taskConfig.Head));
-        var forecast = MemoryForecast.Of(spec, task.Configure(config), Workload.Of(task, model.Config, weights.NewKeys) with { MicroBatchSize = RunAdaptation.Read(folder).MicroBatchSize });
+        var forecast = MemoryForecast.Of(spec, task.Configure(config), Workload.Of(task, model.Config, weights.NewKeys) with
+        {
+            MicroBatchSize = RunAdaptation.Read(folder).MicroBatchSize,
+            IsOnHost = device.type == TorchSharp.DeviceType.CPU,
+        });
         var samples = task.SamplePrompts is { } prompts ? new SampleTexts(prompts, tokenizer, GenerationSettings.Read(spec.BaseModel, config, tokenizer)) : null;
         // Several processes divide among them what one would accumulate.
         var training = spec.Training with { GradientAccumulationSteps = spec.Training.GradientAccumulationSteps * ranks.Count };

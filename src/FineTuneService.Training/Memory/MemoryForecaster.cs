@@ -2,6 +2,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Tasks;
 
 namespace FineTuneService.Training.Memory;
@@ -36,6 +37,8 @@ internal sealed class MemoryForecaster
         _plan = new(spec.Method ?? new FullFineTuningConfig(), config, _head, workload.IsStored ?? (_ => config.Head == _head));
         Draw(new Meter(), TrainingShape, _ => { }, records: false);
         _plan.Decide();
+        foreach (var slot in Slots)
+            slot.ComesByRows = workload.IsOnHost && slot is { Kind: SlotKind.Embedding, IsTrained: true, Count: >= RowGradient.Smallest } && Training.Optim is not (OptimizerName.Sgd or OptimizerName.Adafactor);
         Draw(new Meter(), TrainingShape, _ => { }, records: false);
     }
 
@@ -88,9 +91,11 @@ internal sealed class MemoryForecaster
         var frozen = Sum(slot => HasMaster(slot) || slot.IsTrained ? 0 : slot.IsQuantized ? slot.PackedBytes(_plan.DoubleQuant) : _width * slot.Count);
         var trained = Sum(slot => HasMaster(slot) || slot.IsTrained ? 4 * slot.Count : 0);
         var copies = Sum(slot => HasMaster(slot) ? _width * slot.Count : 0);
-        var gradients = Sum(slot => slot.IsTrained ? 4 * slot.Count : 0);
+        var tokens = TrainingShape.Tokens * Training.GradientAccumulationSteps;
+        var gradients = Sum(slot => slot.IsTrained ? 4 * slot.GradientCount(tokens) : 0);
+        var trainable = Sum(slot => slot.IsTrained ? slot.Count : 0);
         var state = Sum(slot => slot.IsTrained ? slot.StateBytes(Training) : 0);
-        var average = Training.EmaDecay is null ? 0 : gradients;
+        var average = Training.EmaDecay is null ? 0 : 4 * trainable;
         var baseCopy = Training.KlToBaseWeight > 0 && _spec.Method is not LoraConfig ? Sum(slot => _width * slot.Count) : 0;
         var computing = frozen + trained + copies + state + average + baseCopy + PackedMatrices;
         var (step, activations, logits) = Step(gradients);
@@ -98,7 +103,7 @@ internal sealed class MemoryForecaster
         return new()
         {
             Parameters = Sum(slot => slot.Count),
-            TrainableParameters = gradients / 4,
+            TrainableParameters = trainable,
             FrozenWeightBytes = frozen,
             TrainedWeightBytes = trained,
             WeightCopyBytes = copies,
@@ -144,10 +149,11 @@ internal sealed class MemoryForecaster
 
         void AddGradient(ParameterSlot slot)
         {
+            var bytes = _width * slot.GradientCount(TrainingShape.Tokens);
             if (there.Add(slot))
-                meter.Grow(_width * slot.Count);
+                meter.Grow(bytes);
             else
-                meter.Touch(_width * slot.Count);
+                meter.Touch(bytes);
         }
     }
 

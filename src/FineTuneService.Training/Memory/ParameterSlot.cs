@@ -33,6 +33,15 @@ internal sealed class ParameterSlot(string name, IReadOnlyList<long> shape, Slot
 
     public bool IsQuantized { get; set; }
 
+    /// <summary>Of a table: whether all of it is an operand somewhere, besides the rows that are looked up.</summary>
+    public bool IsReadWhole { get; set; }
+
+    /// <summary>Whether its gradient comes by rows, see <see cref="RowGradient"/>.</summary>
+    public bool ComesByRows { get; set; }
+
+    /// <summary>Elements of its gradient, after so many tokens.</summary>
+    public long GradientCount(long tokens) => ComesByRows && !IsReadWhole ? Math.Min(Count, tokens * Shape[^1]) : Count;
+
     /// <summary>Bytes of the weight in four bits, see <see cref="Nf4Matrix"/>.</summary>
     public long PackedBytes(bool doubleQuant)
     {

@@ -73,12 +73,16 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
     public Value Embedding(string name, long count, long dim, bool perRow = true)
     {
         var table = plan.Slot(name + ".weight", [count, dim], SlotKind.Embedding);
-        var rows = _tape.Run((perRow || _tokens < shape.Tokens ? _tokens : shape.Length) * dim, shape.Width, [], new() { Weights = [table] });
+        var elements = (perRow || _tokens < shape.Tokens ? _tokens : shape.Length) * dim;
+        var looked = _tape.Records && table.ComesByRows ? Math.Min(table.Count, elements) * shape.Width : 0;
+        if (looked > 0)
+            _tape.Keep(looked);
+        var rows = _tape.Run(elements, shape.Width, [], new() { Weights = [table], AddsInPlace = looked > 0 && table.IsReadWhole, BackwardScratch = looked });
         return plan.RankOf(name) is { } rank ? Update(name, rows, null, count, dim, rank) : rows;
     }
 
     /// <summary>A table that is read as a whole.</summary>
-    public Value Table(string name, long count, long dim) => _tape.Run(count * dim, shape.Width, [], new() { Weights = [plan.Slot(name + ".weight", [count, dim], SlotKind.Embedding)] });
+    public Value Table(string name, long count, long dim) => _tape.Run(count * dim, shape.Width, [], new() { Weights = [WholeTable(name, count, dim)] });
 
     public Value Linear(string name, Value input, long inFeatures, long outFeatures, bool bias = true)
     {
@@ -92,9 +96,16 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
     /// <summary>The product with a weight that another layer has.</summary>
     public Value Tied(string table, Value input, long count, long dim, string? bias = null)
     {
-        var weight = plan.Slot(table + ".weight", [count, dim], SlotKind.Embedding);
+        var weight = WholeTable(table, count, dim);
         ParameterSlot[] parameters = bias is null ? [weight] : [weight, plan.Slot(bias, [count], SlotKind.Vector)];
         return _tape.Run(input.Count / dim * count, shape.Width, [input], new() { Weights = parameters, Saves = weight.IsTrained ? [input] : [] });
+    }
+
+    private ParameterSlot WholeTable(string name, long count, long dim)
+    {
+        var table = plan.Slot(name + ".weight", [count, dim], SlotKind.Embedding);
+        table.IsReadWhole = true;
+        return table;
     }
 
     /// <summary>Unpacked for the product, and again for its gradient.</summary>

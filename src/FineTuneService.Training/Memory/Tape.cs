@@ -82,6 +82,9 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         /// <summary>Parameters that it reads.</summary>
         public IReadOnlyList<ParameterSlot> Weights { get; init; } = [];
 
+        /// <summary>Their gradient is added to one that is there.</summary>
+        public bool AddsInPlace { get; init; }
+
         /// <summary>What it keeps for its gradient, as far as it is wanted.</summary>
         public IReadOnlyList<Value> Saves { get; init; } = [];
 
@@ -128,7 +131,7 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         if (traits.Keeps > 0)
             saved.Add(meter.Hold(traits.Keeps));
         meter.Touch(traits.Scratch);
-        _nodes.Add(new(output, inputs, traits.Weights, saved)
+        _nodes.Add(new(output, inputs, traits.AddsInPlace ? [] : traits.Weights, saved)
         {
             Scratch = traits.BackwardScratch,
             IsOurs = traits.IsOurs,

@@ -33,6 +33,9 @@ public sealed record Workload(long TrainRows)
     /// <summary>Classes of a judging head; null: as config.json says.</summary>
     public int? Labels { get; init; }
 
+    /// <summary>Whether the tensors lie on the host.</summary>
+    public bool IsOnHost { get; init; } = true;
+
     /// <summary>Whether the base model's files have a parameter of that name; null: all that the task does not bring anew.</summary>
     public Func<string, bool>? IsStored { get; init; }
 
