@@ -38,7 +38,6 @@ internal sealed partial class Sketch
             Scratch = probabilities,
             BackwardScratch = probabilities - (shape.ComparesWithBase ? logits.Bytes : 0),
             OverwritesInput = !shape.ComparesWithBase,
-            IsOurs = true,
         });
         return shape.ComparesWithBase ? Add(losses, Divergence(logits, classes)) : losses;
     }

@@ -115,9 +115,7 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
         var width = plan.QuantizedWidth;
         var unpacked = weight.Count * width + weight.Count / 64 * 12 + Math.Min(weight.Count, Chunk) * BytesOfChunk;
         var copies = width == shape.Width ? 0 : (input.Count + count) * width;
-        if (_tape.Records)
-            _tape.Keep(count * shape.Width); // TorchSharp's functions make another tensor like their result.
-        var product = _tape.Run(count, shape.Width, [input], new() { Scratch = unpacked + copies, BackwardScratch = unpacked + copies, IsOurs = true });
+        var product = _tape.Run(count, shape.Width, [input], new() { Scratch = unpacked + copies, BackwardScratch = unpacked + copies });
         return parameters.Length == 1 ? product : _tape.Run(count, shape.Width, [product], Tape.Sum with { Weights = parameters[1..] });
     }
 

@@ -62,9 +62,6 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
 
     private sealed record Node(Value Output, IReadOnlyList<Value> Inputs, IReadOnlyList<ParameterSlot> Weights, List<Storage> Saved)
     {
-        /// <summary>Its gradient is computed in C#: what comes into it and out of it belongs to the dispose scope.</summary>
-        public bool IsOurs { get; init; }
-
         /// <summary>The gradient of the input takes its place.</summary>
         public bool OverwritesInput { get; init; }
 
@@ -103,9 +100,6 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         /// <summary>The gradient of its result is that of its inputs: a sum, or another shape.</summary>
         public bool PassesGradient { get; init; }
 
-        /// <summary>An <c>autograd.Function</c> of ours.</summary>
-        public bool IsOurs { get; init; }
-
         /// <summary>The gradient of the input takes its place.</summary>
         public bool OverwritesInput { get; init; }
     }
@@ -134,7 +128,6 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         _nodes.Add(new(output, inputs, traits.AddsInPlace ? [] : traits.Weights, saved)
         {
             Scratch = traits.BackwardScratch,
-            IsOurs = traits.IsOurs,
             OverwritesInput = traits.OverwritesInput,
             Differentiate = traits.PassesGradient ? node => PassOn(node.Inputs, node.Output.Gradient!) : null,
         });
@@ -179,7 +172,7 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         quiet.Close();
         if (!records)
             return output;
-        _nodes.Add(new(output, inputs, [], [.. inputs.Select(input => meter.Hold(input.Storage))]) { Differentiate = Again, IsOurs = true });
+        _nodes.Add(new(output, inputs, [], [.. inputs.Select(input => meter.Hold(input.Storage))]) { Differentiate = Again });
         return output;
 
         void Again(Node node)
@@ -213,8 +206,6 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
                 foreach (var weight in node.Weights.Where(weight => weight.IsTrained))
                     addGradient(weight);
                 meter.Touch(node.Scratch);
-                foreach (var ours in node.IsOurs ? node.Inputs.Select(input => input.Gradient).Append(arrived).OfType<Storage>() : [])
-                    Own(ours);
                 node.Output.Gradient = null;
                 meter.Release(arrived);
             }

@@ -121,7 +121,7 @@ internal sealed class ElectraClassificationHead : Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden)
     {
         var first = FastDropout.Of(hidden.select(1, 0), _dropout, training);
-        return out_proj.call(FastDropout.Of(functional.gelu(dense.call(first)), _dropout, training));
+        return out_proj.call(FastDropout.Of(Gelu.Of(dense.call(first)), _dropout, training));
     }
 }
 
@@ -171,7 +171,7 @@ internal sealed class ElectraGeneratorPredictions : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden) => LayerNorm.call(functional.gelu(dense.call(hidden)));
+    public override Tensor forward(Tensor hidden) => LayerNorm.call(Gelu.Of(dense.call(hidden)));
 }
 
 /// <summary>The generator.</summary>

@@ -159,7 +159,7 @@ internal sealed class RobertaLMHead : Module<Tensor, Tensor, Tensor>
     }
 
     public override Tensor forward(Tensor hidden, Tensor wordEmbeddings) =>
-        functional.linear(layer_norm.call(functional.gelu(dense.call(hidden))), wordEmbeddings, bias);
+        functional.linear(layer_norm.call(Gelu.Of(dense.call(hidden))), wordEmbeddings, bias);
 }
 
 public sealed class RobertaForMaskedLM : PretrainedModel

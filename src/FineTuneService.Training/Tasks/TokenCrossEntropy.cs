@@ -19,7 +19,7 @@ internal sealed class TokenCrossEntropy : autograd.SingleTensorFunction<TokenCro
     /// <param name="labels"><c>[tokens]</c>, as is the result.</param>
     /// <param name="smoothing">See <see cref="LanguageModelLoss.Each"/>.</param>
     /// <param name="mayOverwrite">Whether the backward pass may write over the logits: nobody else needs them by then.</param>
-    public static Tensor Of(Tensor logits, Tensor labels, double smoothing, bool mayOverwrite) => apply(logits, labels, smoothing, mayOverwrite);
+    public static Tensor Of(Tensor logits, Tensor labels, double smoothing, bool mayOverwrite) => BackwardPass.Apply(() => apply(logits, labels, smoothing, mayOverwrite));
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
@@ -27,6 +27,7 @@ internal sealed class TokenCrossEntropy : autograd.SingleTensorFunction<TokenCro
         ctx.save_for_backward([logits, labels]);
         ctx.save_data(Smoothing, smoothing);
         ctx.save_data(MayOverwrite, (bool)vars[3]);
+        ctx.set_materialize_grads(false);
         using var scope = NewDisposeScope();
         var ignored = labels.eq(LanguageModelLoss.Ignored);
         var logs = functional.log_softmax(logits.to(ScalarType.Float32), -1);
@@ -36,7 +37,7 @@ internal sealed class TokenCrossEntropy : autograd.SingleTensorFunction<TokenCro
         return losses.masked_fill_(ignored, 0).MoveToOuterDisposeScope();
     }
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 4, () =>
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 4, grad_output, () =>
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();

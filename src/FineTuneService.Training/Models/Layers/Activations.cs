@@ -10,7 +10,7 @@ public static class Activations
     /// <exception cref="FaultException">When the name is unknown.</exception>
     public static Func<Tensor, Tensor> Named(string name) => name switch
     {
-        "gelu" or "gelu_python" => functional.gelu,
+        "gelu" or "gelu_python" => Gelu.Of,
         "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => x => functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh),
         "relu" => x => functional.relu(x),
         "silu" or "swish" => x => functional.silu(x),

@@ -89,7 +89,7 @@ public sealed class Nf4Matrix : Module
     /// <summary>x·Wᵀ. The matrix is unpacked for the product and again for its gradient: in between only the packed one exists.</summary>
     /// <param name="computeType">Type of the product; the result has the input's.</param>
     public Tensor Multiply(Tensor input, ScalarType computeType) =>
-        input.requires_grad && is_grad_enabled() ? Product.apply(input, this, computeType) : Forward(input, computeType);
+        input.requires_grad && is_grad_enabled() ? BackwardPass.Apply(() => Product.apply(input, this, computeType)) : Forward(input, computeType);
 
     /// <summary><c>[out, in]</c>.</summary>
     public Tensor Dequantize(ScalarType type = ScalarType.Float32)
@@ -163,16 +163,17 @@ public sealed class Nf4Matrix : Module
             var (input, matrix, computeType) = ((Tensor)vars[0], (Nf4Matrix)vars[1], (ScalarType)vars[2]);
             ctx.save_data(nameof(matrix), matrix);
             ctx.save_data(nameof(computeType), computeType);
+            ctx.set_materialize_grads(false);
             return matrix.Forward(input, computeType);
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 3, () =>
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 3, grad_output, () =>
         {
             var (matrix, computeType) = ((Nf4Matrix)ctx.get_data("matrix"), (ScalarType)ctx.get_data("computeType"));
-            using (var scope = NewDisposeScope())
-                grad_output = grad_output.to(computeType).matmul(matrix.Dequantize(computeType)).to(grad_output.dtype).MoveToOuterDisposeScope();
+            using var scope = NewDisposeScope();
+            var gradient = grad_output.to(computeType).matmul(matrix.Dequantize(computeType)).to(grad_output.dtype).MoveToOuterDisposeScope();
             matrix.GiveBack();
-            return [grad_output, null!, null!];
+            return [gradient, null!, null!];
         });
     }
 }

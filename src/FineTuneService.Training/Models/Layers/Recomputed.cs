@@ -20,7 +20,7 @@ internal sealed class Recomputed : autograd.SingleTensorFunction<Recomputed>
         if (!is_grad_enabled())
             return Alone(input, shared, part);
         // What comes from frozen weights wants no gradient, and autograd passes by a function none of whose inputs does: the weights inside would get none.
-        return apply(input.requires_grad ? input : input.detach().requires_grad_(), shared!, part);
+        return BackwardPass.Apply(() => apply(input.requires_grad ? input : input.detach().requires_grad_(), shared!, part));
     }
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
@@ -30,13 +30,14 @@ internal sealed class Recomputed : autograd.SingleTensorFunction<Recomputed>
         var seed = randint(long.MaxValue, [1], dtype: ScalarType.Int64).ToInt64();
         ctx.save_data(Part, part);
         ctx.save_data(Seed, seed);
+        ctx.set_materialize_grads(false);
         ctx.save_for_backward(shared is null ? [input] : [input, shared]);
         using var _ = no_grad();
         manual_seed(seed);
         return Alone(input, shared, part);
     }
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 3, () => Differentiate(ctx, grad_output));
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 3, grad_output, () => Differentiate(ctx, grad_output));
 
     private static List<Tensor> Differentiate(autograd.AutogradContext ctx, Tensor grad_output)
     {
