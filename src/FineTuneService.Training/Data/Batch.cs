@@ -16,6 +16,9 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
     /// <summary>Log-probability that the base model gives to each row of the inputs, <c>[rows]</c>; null where the loss knows no reference.</summary>
     public Tensor? ReferenceLogProbabilities { get; init; }
 
+    /// <summary><c>[learnt]</c>, int64: places in the flattened <c>[batch · seq]</c> whose next token is learnt; of a causal model no other logits are needed. Null: all may be.</summary>
+    public Tensor? LearntPlaces { get; init; }
+
     /// <summary>Stands in where a process has no micro-batch of its own: all that is computed of it counts for nothing.</summary>
     public bool IsIdle { get; init; }
 
@@ -28,6 +31,7 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
             Labels = Labels.to(device),
             Weights = Weights?.to(device),
             ReferenceLogProbabilities = ReferenceLogProbabilities?.to(device),
+            LearntPlaces = LearntPlaces?.to(device),
         };
 
     public void Dispose()
@@ -36,6 +40,7 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
         Labels.Dispose();
         Weights?.Dispose();
         ReferenceLogProbabilities?.Dispose();
+        LearntPlaces?.Dispose();
     }
 }
 

@@ -11,9 +11,13 @@ namespace FineTuneService.Training.Data;
 /// </summary>
 internal sealed class CausalBatch
 {
+    /// <summary>The largest share of tokens with which it pays to choose those that are learnt. Above it are texts that are learnt as a whole.</summary>
+    private const double WorthChoosing = 0.95;
+
     private readonly Tensor _ids, _labels;
     private readonly Tensor? _positions, _documents, _weights;
     private readonly (int Tokens, int Documents)[] _rows;
+    private readonly List<long> _places = [];
     private readonly int _width;
     private double _targets;
 
@@ -47,6 +51,7 @@ internal sealed class CausalBatch
             if (position == 0 || weight <= 0)
                 continue;
             labels[position] = ids[position];
+            _places.Add(at + position - 1);
             _targets += weight;
             if (!shares.IsEmpty)
                 shares[position] = weight;
@@ -64,7 +69,11 @@ internal sealed class CausalBatch
     public Batch ToBatch()
     {
         var inputs = new ModelInputs(_ids) { PositionIds = _positions, DocumentIds = _documents }; // No mask: padding comes last, and no token sees a later one.
-        return new(inputs, _labels, _rows.Length, _rows.Sum(row => row.Tokens), _targets) { Weights = _weights };
+        return new(inputs, _labels, _rows.Length, _rows.Sum(row => row.Tokens), _targets)
+        {
+            Weights = _weights,
+            LearntPlaces = _places.Count <= WorthChoosing * _labels.numel() ? Numbers.Of(_places) : null,
+        };
     }
 
     /// <summary>Whether a weight is neither 0 nor 1.</summary>
@@ -76,6 +85,14 @@ internal static class Numbers
 {
     /// <summary>The numbers of a contiguous tensor in this process' memory.</summary>
     public static Span<T> Of<T>(Tensor tensor) where T : unmanaged => MemoryMarshal.Cast<byte, T>(tensor.bytes);
+
+    /// <returns><c>[count]</c>, int64.</returns>
+    public static Tensor Of(List<long> values)
+    {
+        var numbers = empty(values.Count, ScalarType.Int64);
+        CollectionsMarshal.AsSpan(values).CopyTo(Of<long>(numbers));
+        return numbers;
+    }
 
     public static Tensor Filled(long value, params ReadOnlySpan<long> shape)
     {

@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using FineTuneService.Training.Tasks;
-using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Data;
 
@@ -55,9 +53,7 @@ public sealed class MaskedTexts(TokenRows rows, MaskingRule rule, long padding) 
             var ids = Put(padded, at, chosen[at], units);
             Hide(units, Random(epoch, chosen[at]), ids, Numbers.Of<long>(labels).Slice(at * width, ids.Length), at * width, places);
         }
-        var positions = empty(places.Count, ScalarType.Int64);
-        CollectionsMarshal.AsSpan(places).CopyTo(Numbers.Of<long>(positions));
-        return new(padded.ToInputs() with { LogitPositions = positions }, labels, chosen.Length, padded.Tokens, places.Count);
+        return new(padded.ToInputs() with { LogitPositions = Numbers.Of(places) }, labels, chosen.Length, padded.Tokens, places.Count);
     }
 
     /// <summary>Writes a row's texts, and notes what of them is chosen together: the tokens of a word, or one token.</summary>

@@ -21,9 +21,9 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Div
     /// <param name="smoothing">See <see cref="LanguageModelLoss.Each"/>.</param>
     public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements, double smoothing = 0, KlToBase? anchor = null)
     {
-        var labels = LanguageModelLoss.Shifted(batch.Labels).flatten(); // [tokens]
-        var ofBase = anchor?.Ask(model, asked => ((CausalLanguageModel)asked).Hidden(batch.Inputs).flatten(0, 1)); // [tokens, hidden]
-        var hidden = model.Hidden(batch.Inputs).flatten(0, 1); // [tokens, hidden]
+        var labels = Learnt(LanguageModelLoss.Shifted(batch.Labels)); // [tokens]
+        var ofBase = anchor?.Ask(model, asked => Learnt(((CausalLanguageModel)asked).Hidden(batch.Inputs))); // [tokens, hidden]
+        var hidden = Learnt(model.Hidden(batch.Inputs)); // [tokens, hidden]
         var length = Math.Max(1, elements / model.Config.VocabSize);
         if (hidden.size(0) <= length)
         {
@@ -51,8 +51,20 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Div
 
         NextTokens Shaped(Tensor[] costs, Tensor[] hits)
         {
-            var (all, shape) = (cat(costs, -1), batch.Labels.shape);
-            return anchor is null ? new(all.reshape(shape), cat(hits).reshape(shape)) : new(all[0].reshape(shape), cat(hits).reshape(shape), all[1].reshape(shape));
+            var (all, there) = (Placed(cat(costs, -1)), Placed(cat(hits)));
+            return anchor is null ? new(all, there) : new(all[0], there, all[1]);
+        }
+
+        // [batch, seq, …] → [tokens, …]
+        Tensor Learnt(Tensor values) => batch.LearntPlaces is { } places ? values.flatten(0, 1).index_select(0, places) : values.flatten(0, 1);
+
+        // […, tokens] → […, batch, seq]
+        Tensor Placed(Tensor values)
+        {
+            var outer = values.shape[..^1];
+            if (batch.LearntPlaces is { } places)
+                values = zeros([.. outer, batch.Labels.numel()], values.dtype, values.device).index_copy(-1, places, values);
+            return values.reshape([.. outer, .. batch.Labels.shape]);
         }
     }
 

@@ -30,6 +30,7 @@ public sealed class KlToBaseTests : IDisposable
     public void A_causal_model_pays_for_every_learnt_token_what_it_says_otherwise_than_its_base(bool adapter, long elements)
     {
         using var batch = LanguageFixtures.Collate([[Text(1, 20), Shares(2, 11)], [Text(3, 26)]], 0);
+        Assert.NotNull(batch.LearntPlaces);
         var labels = LanguageModelLoss.Shifted(batch.Labels);
         using var model = (CausalLanguageModel)Moved(LanguageFixtures.TinyLlama, ModelHead.CausalLm, adapter, out var anchor);
         using var _ = anchor;
