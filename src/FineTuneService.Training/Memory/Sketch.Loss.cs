@@ -16,10 +16,13 @@ internal sealed partial class Sketch
         if (shape.ComparesWithBase)
             _tape.Keep(hidden.Bytes); // the base's
         var chunk = Math.Max(1, NextTokens.Elements / vocabulary);
-        if (shape.Tokens <= chunk)
-            return CrossEntropy(logits(hidden), vocabulary);
-        Value[] losses = [.. Chunks().Select(tokens => Recompute([Part(hidden, tokens * dim)], states => CrossEntropy(logits(states[0]), vocabulary)))];
+        var isFused = _tape.Records && !shape.ComparesWithBase && hidden.NeedsGradient && IsHeadFrozen(logits);
+        if (!isFused && shape.Tokens <= chunk)
+            return Losses(hidden);
+        Value[] losses = [.. Chunks().Select(tokens => Part(hidden, tokens * dim)).Select(states => isFused ? Fused(states, Losses) : Recompute([states], given => Losses(given[0])))];
         return _tape.Run(shape.Tokens, sizeof(float), losses, Tape.Plain);
+
+        Value Losses(Value states) => CrossEntropy(logits(states), vocabulary);
 
         IEnumerable<long> Chunks()
         {
@@ -27,6 +30,14 @@ internal sealed partial class Sketch
                 yield return Math.Min(chunk, shape.Tokens - done);
         }
     }
+
+    /// <summary>See <see cref="FusedCrossEntropy"/>: the product with what arrives, which is fp32, is rounded.</summary>
+    private Value Fused(Value states, Func<Value, Value> losses) =>
+        _tape.Fused(states, (tape, given) => Within(tape, () => losses(given)), scratch: shape.Width == sizeof(float) ? 0 : states.Count * sizeof(float));
+
+    /// <summary>Asked as <see cref="NextTokens"/> does: by the logits of no states.</summary>
+    private bool IsHeadFrozen(Func<Value, Value> logits) =>
+        !Within(new Tape(new Meter(), _ => { }, records: true), () => logits(new(new(0), 0, shape.Width, NeedsGradient: false))).NeedsGradient;
 
     /// <summary>See <see cref="TokenCrossEntropy"/>: probabilities in fp32, for a moment; where the base is not asked, the gradient is written over the logits.</summary>
     private Value CrossEntropy(Value logits, long classes)

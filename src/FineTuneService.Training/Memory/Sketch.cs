@@ -209,14 +209,16 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
         return hidden;
     }
 
-    private Value Recompute(IReadOnlyList<Value> inputs, Func<IReadOnlyList<Value>, Value> part) => _tape.Recompute(inputs, (tape, given) =>
+    private Value Recompute(IReadOnlyList<Value> inputs, Func<IReadOnlyList<Value>, Value> part) => _tape.Recompute(inputs, (tape, given) => Within(tape, () => part(given)));
+
+    private Value Within(Tape tape, Func<Value> part)
     {
         var outer = _tape;
         _tape = tape;
-        var result = part(given);
+        var result = part();
         _tape = outer;
         return result;
-    });
+    }
 
     private ParameterSlot Vector(string name, long dim) => plan.Slot(name, [dim], SlotKind.Vector);
 }

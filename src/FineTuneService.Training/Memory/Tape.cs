@@ -190,6 +190,23 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         }
     }
 
+    /// <summary>A part whose gradient by its input is computed at once, and is all that is kept of it; no weight in it is trained.</summary>
+    /// <param name="part">On the tape that it is given.</param>
+    /// <param name="scratch">Bytes that it takes to multiply that gradient by what arrives.</param>
+    public Value Fused(Value input, Func<Tape, Value, Value> part, long scratch)
+    {
+        var inner = new Tape(meter, addGradient, records: true);
+        var leaf = input with { NeedsGradient = true, Gradient = null };
+        var result = part(inner, leaf);
+        inner.Backward(result);
+        var (output, gradient) = (result with { NeedsGradient = true, Gradient = null }, leaf.Gradient!);
+        Own(output.Storage);
+        Own(gradient);
+        inner.Close();
+        _nodes.Add(new(output, [input], [], [gradient]) { Scratch = scratch, IsOurs = true });
+        return output;
+    }
+
     /// <summary>The backward pass. Frees what was kept for it.</summary>
     public void Backward(Value root, Storage? gradient = null)
     {

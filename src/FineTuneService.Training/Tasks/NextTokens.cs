@@ -7,7 +7,7 @@ namespace FineTuneService.Training.Tasks;
 
 /// <summary>
 /// What a causal model makes of the labels, token by token. The logits, <c>[tokens, vocabulary]</c>, would be the largest tensor of a step by far:
-/// where they are large, they are made for some tokens at a time, and once more for their gradient.
+/// where they are large, they are made for some tokens at a time, and once more for their gradient; with a frozen head their gradient is made at once, see <see cref="FusedCrossEntropy"/>.
 /// </summary>
 /// <param name="Losses">−log p of each token's label, <c>[batch, seq]</c>, fp32; 0 where it is not learnt. Labels stand where their tokens stand; the loss stands one before.</param>
 /// <param name="Hits">1 where the label has the highest logit, <c>[batch, seq]</c>, without gradient.</param>
@@ -25,14 +25,16 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Div
         var ofBase = anchor?.Ask(model, asked => Learnt(((CausalLanguageModel)asked).Hidden(batch.Inputs))); // [tokens, hidden]
         var hidden = Learnt(model.Hidden(batch.Inputs)); // [tokens, hidden]
         var length = Math.Max(1, elements / model.Config.VocabSize);
-        if (hidden.size(0) <= length)
+        var isFused = anchor is null && hidden.requires_grad && IsHeadFrozen(model, hidden);
+        if (!isFused && hidden.size(0) <= length)
         {
             var logits = model.Logits(hidden);
             return Shaped([Costs(logits, labels, ofBase)], [LanguageModelLoss.Hits(logits, labels)]);
         }
         var (chunks, wanted, chunksOfBase) = (hidden.split(length), labels.split(length), ofBase?.split(length));
         var hits = new Tensor?[chunks.Length];
-        return Shaped([.. chunks.Select((chunk, i) => Recomputed.Of(chunk, states =>
+        Func<Tensor, Func<Tensor, Tensor>, Tensor> inPieces = isFused ? FusedCrossEntropy.Of : Recomputed.Of;
+        return Shaped([.. chunks.Select((chunk, i) => inPieces(chunk, states =>
         {
             var logits = model.Logits(states);
             hits[i] ??= LanguageModelLoss.Hits(logits, wanted[i]).MoveToOtherDisposeScope(labels);
@@ -66,6 +68,13 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Div
                 values = zeros([.. outer, batch.Labels.numel()], values.dtype, values.device).index_copy(-1, places, values);
             return values.reshape([.. outer, .. batch.Labels.shape]);
         }
+    }
+
+    /// <summary>Whether no weight of the head is trained, be it an adapter's or a tied table's.</summary>
+    private static bool IsHeadFrozen(CausalLanguageModel model, Tensor hidden)
+    {
+        using var scope = NewDisposeScope();
+        return !model.Logits(hidden.detach()[..0]).requires_grad;
     }
 
     /// <summary>Summed over the tokens, each by its weight.</summary>

@@ -143,6 +143,19 @@ public sealed class MemoryForecastTests
         MemoryForecast Of(TrainingArguments training, TrainingMethodConfig method) => MemoryForecast.Of(Spec(Tasks[head]) with { Training = training, Method = method }, config, new(8));
     }
 
+    [Fact]
+    public void Of_a_frozen_head_no_logits_are_kept()
+    {
+        var config = PretrainedConfig.Read(Path.Combine(Fixtures, "llama-clm"));
+        var logits = 8L * 32 * config.VocabSize * sizeof(float);
+
+        Assert.True(Of(new LoraConfig()) < logits);
+        Assert.True(Of(new LoraConfig { TargetModules = new(["q_proj", "lm_head"]) }) > logits);
+        Assert.True(Of(new FullFineTuningConfig()) > logits);
+
+        long Of(TrainingMethodConfig method) => MemoryForecast.Of(Spec(new CausalLmConfig()) with { Method = method }, config, new(8)).LogitBytes;
+    }
+
     private static TrainingArguments Training { get; } = new() { MaxLength = 32, PerDeviceTrainBatchSize = 8 };
 
     private static JobSpec Spec(TaskConfig task) => new() { BaseModel = "model", Task = task, Dataset = new() { Train = "rows" }, Training = Training };

@@ -49,6 +49,22 @@ public sealed class TapeTests
     }
 
     [Fact]
+    public void A_fused_part_keeps_its_gradient_only()
+    {
+        _weight.IsTrained = false;
+        var tape = new Tape(_meter, AddGradient, records: true);
+        var input = tape.Run(10, 1, [], new() { Weights = [new("trained", [5], SlotKind.Vector) { IsTrained = true }] });
+        var output = tape.Fused(input, (inner, given) => Layer(inner, Layer(inner, given)), scratch: 7);
+
+        Assert.Equal(50, _meter.Peak); // Input, the part's two results, and two gradients on the way.
+        Assert.Equal(30, _meter.Live);
+        tape.Backward(output);
+        tape.Close();
+        Assert.Equal((0, 1), (_meter.Live, _gradients));
+        Assert.Equal(57, _meter.Peak); // Input, output and its gradient; the one that was kept, and the one that goes on.
+    }
+
+    [Fact]
     public void A_sum_shares_its_gradient()
     {
         var tape = new Tape(_meter, AddGradient, records: true);

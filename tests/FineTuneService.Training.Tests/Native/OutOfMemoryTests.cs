@@ -1,6 +1,7 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Native;
+using FineTuneService.Training.Tasks;
 using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Tests.Native;
@@ -59,6 +60,27 @@ public sealed class OutOfMemoryTests
                 return part * zeros(MoreThanAnAddressSpace, dtype: ScalarType.Byte);
             first = false;
             return part * 2;
+        }
+    }
+
+    /// <summary>Its backward pass is a part of its forward pass.</summary>
+    [Fact]
+    public void Memory_that_lacks_for_a_fused_loss_is_told_in_its_forward_pass()
+    {
+        using var states = ones(4, 2, requires_grad: true);
+        var first = true;
+
+        var error = Assert.ThrowsAny<Exception>(() => FusedCrossEntropy.Of(states, given => Recomputed.Of(given, Part)));
+
+        Assert.True(OutOfMemory.Is(error));
+        BackwardPass.ThrowIfFailed();
+
+        Tensor Part(Tensor part)
+        {
+            if (!first)
+                return part * zeros(MoreThanAnAddressSpace, dtype: ScalarType.Byte);
+            first = false;
+            return part.sum(1);
         }
     }
 

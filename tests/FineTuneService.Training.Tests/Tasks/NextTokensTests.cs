@@ -1,5 +1,6 @@
 using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tests.Data;
@@ -55,9 +56,54 @@ public sealed class NextTokensTests : IDisposable
         Assert.Equal(batch.Labels.shape, actual.Tokens.Hits.shape);
     }
 
-    [Fact]
-    public void A_batch_of_which_nothing_is_learnt_costs_nothing_and_can_be_differentiated()
+    [Theory]
+    [InlineData(1 << 24, 0)]
+    [InlineData(1 << 24, 0.1)]
+    [InlineData(Vocabulary * 7, 0)]
+    [InlineData(Vocabulary * 7, 0.1)]
+    public void Of_a_frozen_head_all_logits_are_computed_once_and_losses_hits_and_gradients_are_those_of_autograd(long elements, double smoothing)
     {
+        using var batch = LanguageFixtures.Collate([[Text(1, 24, prompt: 15)], [Text(2, 11), Text(3, 9)]], 0);
+        using var model = Adapted(["q_proj", "down_proj"]);
+
+        var rows = AgreesWithAutograd(model, batch, elements, smoothing, 1e-5);
+
+        Assert.Equal((batch.LearntPlaces!.numel(), batch.LearntPlaces.numel()), rows);
+    }
+
+    [Fact]
+    public void A_frozen_head_in_bf16_gives_the_gradients_of_autograd()
+    {
+        using var batch = LanguageFixtures.Collate([[Text(1, 24, prompt: 15)], [Text(2, 11), Text(3, 9)]], 0);
+        using var model = Adapted(["q_proj", "down_proj"]);
+        model.ComputeIn(ScalarType.BFloat16);
+
+        AgreesWithAutograd(model, batch, Vocabulary * 7, 0, 0.02);
+    }
+
+    [Theory]
+    [InlineData(1 << 24, 1)]
+    [InlineData(Vocabulary * 7, 2)]
+    public void An_adapter_on_the_head_gets_its_gradient(long elements, int times)
+    {
+        using var batch = LanguageFixtures.Collate([[Text(1, 24, prompt: 15)], [Text(2, 11), Text(3, 9)]], 0);
+        using var model = Adapted(["q_proj", "lm_head"]);
+
+        var rows = AgreesWithAutograd(model, batch, elements, 0, 1e-5);
+
+        var learnt = batch.LearntPlaces!.numel();
+        Assert.Equal((learnt, times * learnt), rows);
+        model.train(); // Dropout on the head's input.
+        Assert.True(NextTokens.Of(model, batch, elements).Losses.requires_grad);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_batch_of_which_nothing_is_learnt_costs_nothing_and_can_be_differentiated(bool frozen)
+    {
+        if (frozen)
+            _model.get_parameter("model.embed_tokens.weight")!.requires_grad = false;
         using var batch = LanguageFixtures.Collate([[Text(1, 12, prompt: 12)], [Text(2, 7, prompt: 7)]], 0);
 
         var (tokens, gradients, rows) = Compute(batch, 1 << 24);
@@ -85,6 +131,40 @@ public sealed class NextTokensTests : IDisposable
         Assert.Null(full.LearntPlaces);
     }
 
+    /// <returns>States that the head was given in the forward pass, and in both.</returns>
+    private static (long Forward, long All) AgreesWithAutograd(CausalLanguageModel model, Batch batch, long elements, double smoothing, double tolerance)
+    {
+        var (logits, labels) = (model.call(batch.Inputs).flatten(0, 1), LanguageModelLoss.Shifted(batch.Labels).flatten());
+        var losses = LanguageModelLoss.Each(logits, labels, smoothing).reshape(batch.Labels.shape);
+        var expected = Gradients(model, losses);
+        using var counted = new Counted(model);
+
+        var tokens = NextTokens.Of(counted, batch, elements, smoothing);
+
+        var forward = counted.Rows;
+        var actual = Gradients(model, tokens.Losses);
+        Assert.InRange((losses - tokens.Losses).abs().max().ToDouble(), 0, tolerance);
+        Assert.Equal(LanguageModelLoss.Hits(logits, labels).reshape(batch.Labels.shape), tokens.Hits);
+        Assert.Equal(expected.Keys.Order(), actual.Keys.Order());
+        Assert.All(expected, gradient => Assert.InRange((gradient.Value - actual[gradient.Key]).norm().ToDouble() / gradient.Value.norm().ToDouble(), 0, tolerance));
+        return (forward, counted.Rows);
+    }
+
+    /// <summary>With an adapter some way off 0.</summary>
+    private static CausalLanguageModel Adapted(IReadOnlyList<string> targets)
+    {
+        var config = (LlamaConfig)PretrainedConfig.Read(LanguageFixtures.TinyLlama) with { TieWordEmbeddings = false };
+        var model = (CausalLanguageModel)config.Create(ModelHead.CausalLm);
+        using var random = new Generator(1);
+        model.InitializeWeights(model.state_dict().Keys.ToHashSet(), random);
+        LoraAdapter.Attach(model, new() { TargetModules = new(targets), LoraDropout = 0.1 }, ModelHead.CausalLm, "random", [], seed: 1);
+        using var _ = no_grad();
+        foreach (var parameter in model.parameters().Where(parameter => parameter.requires_grad))
+            parameter.add_(randn(parameter.shape, generator: random), 0.1);
+        model.eval();
+        return model;
+    }
+
     private static void Agree(Result expected, Result actual)
     {
         Assert.True(expected.Tokens.Losses.allclose(actual.Tokens.Losses, rtol: 1e-6, atol: 1e-6));
@@ -93,15 +173,20 @@ public sealed class NextTokensTests : IDisposable
         Assert.All(expected.Gradients, gradient => Assert.InRange((gradient.Value - actual.Gradients[gradient.Key]).abs().max().ToDouble(), 0, 1e-4));
     }
 
-    /// <summary>With a loss that weighs every token otherwise.</summary>
     private Result Compute(Batch batch, long elements)
     {
-        _model.zero_grad();
         using var model = new Counted(_model);
         var tokens = NextTokens.Of(model, batch, elements);
         var rows = model.Rows;
-        (tokens.Losses * linspace(0, 1, tokens.Losses.numel()).reshape(tokens.Losses.shape)).sum().backward();
-        return new(tokens, _model.named_parameters().Where(entry => entry.parameter.grad is not null).ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone()), rows);
+        return new(tokens, Gradients(_model, tokens.Losses), rows);
+    }
+
+    /// <summary>Of a loss that weighs every token otherwise.</summary>
+    private static Dictionary<string, Tensor> Gradients(CausalLanguageModel model, Tensor losses)
+    {
+        model.zero_grad();
+        (losses * linspace(0, 1, losses.numel()).reshape(losses.shape)).sum().backward();
+        return model.named_parameters().Where(entry => entry.parameter.grad is not null).ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone());
     }
 
     /// <summary>The first tokens are not learnt.</summary>
