@@ -201,9 +201,8 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         inner.Backward(result);
         var (output, gradient) = (result with { NeedsGradient = true, Gradient = null }, leaf.Gradient!);
         Own(output.Storage);
-        Own(gradient);
         inner.Close();
-        _nodes.Add(new(output, [input], [], [gradient]) { Scratch = scratch, IsOurs = true });
+        _nodes.Add(new(output, [input], [], [gradient]) { Scratch = scratch });
         return output;
     }
 

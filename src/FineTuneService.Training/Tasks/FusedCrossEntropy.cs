@@ -13,10 +13,11 @@ internal sealed class FusedCrossEntropy : autograd.SingleTensorFunction<FusedCro
 
     /// <param name="states"><c>[tokens, hidden]</c>, with a gradient.</param>
     /// <param name="losses">Of states, <c>[tokens]</c>, each of its own state alone.</param>
-    public static Tensor Of(Tensor states, Func<Tensor, Tensor> losses) => apply(states, losses);
+    public static Tensor Of(Tensor states, Func<Tensor, Tensor> losses) => BackwardPass.Apply(() => apply(states, losses));
 
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
+        ctx.set_materialize_grads(false);
         using var _ = enable_grad();
         using var scope = NewDisposeScope();
         var states = ((Tensor)vars[0]).detach().requires_grad_();
@@ -28,7 +29,7 @@ internal sealed class FusedCrossEntropy : autograd.SingleTensorFunction<FusedCro
         return losses.detach().MoveToOuterDisposeScope();
     }
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 2, () =>
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) => BackwardPass.Gradients(inputs: 2, grad_output, () =>
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
