@@ -12,13 +12,16 @@ namespace FineTuneService.Training.Models.Layers;
 /// </summary>
 internal sealed unsafe class Gelu : autograd.SingleTensorFunction<Gelu>
 {
+    /// <summary>Numbers below which the call of a function of ours costs more than it saves.</summary>
+    internal const long Smallest = 1 << 21;
+
     private const int Lanes = 16;
 
     public override string Name => nameof(Gelu);
 
     /// <param name="input">Of any shape; after this it may hold something else.</param>
     public static Tensor Of(Tensor input) =>
-        !HostLoop.IsPlain(input) ? functional.gelu(input)
+        !HostLoop.IsPlain(input) || input.numel() < Smallest ? functional.gelu(input)
         : is_grad_enabled() && input is { requires_grad: true, is_leaf: false } ? BackwardPass.Apply(() => apply(input))
         : Compute(input, derivative: null);
 
