@@ -1,6 +1,5 @@
 using FineTuneService.Contracts;
 using FineTuneService.Training.Models;
-using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Optimization;
 using FineTuneService.Training.Tests.Data;
 using TorchSharp;
