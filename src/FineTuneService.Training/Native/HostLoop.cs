@@ -12,6 +12,9 @@ internal static unsafe partial class HostLoop
     /// <summary>Numbers in a block: long enough for what a core fetches ahead.</summary>
     public const int Block = 1 << 17;
 
+    /// <summary>Numbers of fp32 in the vectors that the loops are written with.</summary>
+    public const int Lanes = 16;
+
     // libgomp's manual, "Implementing PARALLEL construct": calls a function on every thread of the team, whose size 0 leaves to OpenMP.
     private static readonly delegate* unmanaged<delegate* unmanaged<Loop*, void>, Loop*, uint, uint, void> Parallel =
         (delegate* unmanaged<delegate* unmanaged<Loop*, void>, Loop*, uint, uint, void>)LoadedLibrary.Export("libtorch_cpu.so", "GOMP_parallel");

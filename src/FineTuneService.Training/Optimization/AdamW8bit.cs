@@ -13,12 +13,10 @@ public sealed class AdamW8bit : Optimizer
     internal const long Smallest = 4096;
 
     private readonly AdamWRule _rule;
-    private readonly HashSet<string> _tables;
 
     public AdamW8bit(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesRows: true)
     {
         _rule = rule;
-        _tables = [.. model.named_modules().Where(entry => entry.module is Embedding).Select(entry => $"{entry.name}.weight")];
         foreach (var mean in new[] { AdamWRule.ExpAvg, AdamWRule.ExpAvgSq })
         {
             Remember(mean, parameter => IsExact(parameter) ? AdamWRule.Zeros(parameter) : null);
@@ -58,5 +56,5 @@ public sealed class AdamW8bit : Optimizer
         parameter.State[mean + Magnitudes].copy_(magnitudes);
     }
 
-    private bool IsExact(TrainedParameter parameter) => parameter.Weight.numel() < Smallest || _tables.Contains(parameter.Name);
+    private static bool IsExact(TrainedParameter parameter) => parameter.Weight.numel() < Smallest || parameter.IsTable;
 }

@@ -13,7 +13,7 @@ namespace FineTuneService.Training.Optimization;
 /// </summary>
 internal static unsafe class AdamWLoop
 {
-    private const int Lanes = 16;
+    private const int Lanes = HostLoop.Lanes;
     private const float Least = 1e-36f;
 
     /// <param name="divisor">Of the gradients.</param>

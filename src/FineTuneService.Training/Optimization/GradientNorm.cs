@@ -38,7 +38,7 @@ internal static unsafe class GradientNorm
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddSquares(void* data, int tensor, int block, long from, int count)
     {
-        const int Lanes = 16;
+        const int Lanes = HostLoop.Lanes;
         var work = (Work*)data;
         var numbers = work->Gradients[tensor] + from;
         Vector512<float> first = default, second = default, third = default, fourth = default;

@@ -15,13 +15,13 @@ public abstract class Optimizer : IDisposable
     protected Optimizer(PretrainedModel model, double layerwiseDecay = 1, bool takesRows = false)
     {
         _masters = model.Masters;
-        var tables = model.named_modules().Where(entry => takesRows && entry.module is Embedding).ToDictionary(entry => $"{entry.name}.weight", entry => (Embedding)entry.module);
+        var tables = model.named_modules().Where(entry => entry.module is Embedding).ToDictionary(entry => $"{entry.name}.weight", entry => (Embedding)entry.module);
         var depths = new ParameterDepths(model);
         Parameters =
         [
             .. from entry in model.named_parameters()
                where entry.parameter.requires_grad
-               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name)),
+               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name), takesRows),
         ];
     }
 

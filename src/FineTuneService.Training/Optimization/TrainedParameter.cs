@@ -14,14 +14,15 @@ public sealed class TrainedParameter : IDisposable
     private readonly Embedding? _table;
     private Tensor? _collected;
 
-    /// <param name="table">What the parameter is the table of, where its gradient may come by rows.</param>
-    internal TrainedParameter(string name, Parameter parameter, MasterWeights? masters, double rateScale, Embedding? table = null)
+    /// <param name="table">What the parameter is the table of; null: no table.</param>
+    /// <param name="takesRows">Whether the gradient of a table may come by rows.</param>
+    internal TrainedParameter(string name, Parameter parameter, MasterWeights? masters, double rateScale, Embedding? table, bool takesRows)
     {
-        (Name, _parameter, _isCopy, RateScale) = (name, parameter, masters is not null, rateScale);
+        (Name, _parameter, _isCopy, RateScale, _table) = (name, parameter, masters is not null, rateScale, table);
         Weight = masters?.Exact(name, parameter) ?? parameter;
         Decays = parameter.ndim >= 2;
-        if (table is not null && HostLoop.IsPlain(Weight) && Weight.numel() >= RowGradient.Smallest)
-            (_table, table.Gradient) = (table, Rows = new(parameter));
+        if (takesRows && table is not null && HostLoop.IsPlain(Weight) && Weight.numel() >= RowGradient.Smallest)
+            table.Gradient = Rows = new(parameter);
     }
 
     public string Name { get; }
@@ -34,6 +35,9 @@ public sealed class TrainedParameter : IDisposable
 
     /// <summary>Its learning rate as a share of the run's.</summary>
     public double RateScale { get; }
+
+    /// <summary>Whether it is looked up, not multiplied by.</summary>
+    public bool IsTable => _table is not null;
 
     /// <summary>Where its gradient comes by rows; it is <see cref="RowGradient.Values"/> then.</summary>
     internal RowGradient? Rows { get; }
@@ -88,8 +92,8 @@ public sealed class TrainedParameter : IDisposable
         foreach (var (_, tensor) in State)
             tensor.Dispose();
         Rows?.Clear();
-        if (_table is not null)
-            _table.Gradient = null;
+        if (Rows is not null)
+            _table!.Gradient = null;
     }
 
     private Tensor? Whole => _isCopy ? _collected : _parameter.grad;

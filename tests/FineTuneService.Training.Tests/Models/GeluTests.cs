@@ -12,10 +12,10 @@ public sealed class GeluTests : IDisposable
 
     /// <summary>The last is libtorch's.</summary>
     [Theory]
-    [InlineData(Gelu.Smallest)]
-    [InlineData(Gelu.Smallest + 16 + 5)]
-    [InlineData(Gelu.Smallest - 1)]
-    public void It_and_its_gradient_are_right(long count)
+    [InlineData(Gelu.Smallest, 1e-6)]
+    [InlineData(Gelu.Smallest + 16 + 5, 1e-6)]
+    [InlineData(Gelu.Smallest - 1, 2e-6)]
+    public void It_and_its_gradient_are_right(long count, double tolerance)
     {
         var input = linspace(-12, 12, count, requires_grad: true);
         var arriving = randn(count);
@@ -26,7 +26,7 @@ public sealed class GeluTests : IDisposable
         var expected = nn.functional.gelu(exact);
         expected.backward([arriving.to(ScalarType.Float64)]);
 
-        Assert.InRange((result - expected).abs().max().ToDouble(), 0, 2e-6);
+        Assert.InRange((result - expected).abs().max().ToDouble(), 0, tolerance);
         Assert.InRange((input.grad! - exact.grad!).abs().max().ToDouble(), 0, 2e-6);
     }
 

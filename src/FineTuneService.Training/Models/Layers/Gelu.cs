@@ -15,7 +15,7 @@ internal sealed unsafe class Gelu : autograd.SingleTensorFunction<Gelu>
     /// <summary>Numbers below which the call of a function of ours costs more than it saves.</summary>
     internal const long Smallest = 1 << 21;
 
-    private const int Lanes = 16;
+    private const int Lanes = HostLoop.Lanes;
 
     public override string Name => nameof(Gelu);
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using FineTuneService.Training.Data;
 using FineTuneService.Training.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -110,7 +111,7 @@ internal sealed unsafe class RowGradient
 
     private void Mark(bool hasPlaces)
     {
-        var rows = new ReadOnlySpan<long>(HostLoop.Address<long>(Rows!), (int)Rows!.numel());
+        var rows = Numbers.Of<long>(Rows!);
         for (var place = 0; place < rows.Length; place++)
         {
             _places[rows[place]] = hasPlaces ? place : Absent;
@@ -136,9 +137,9 @@ internal sealed unsafe class RowGradient
     {
         var given = ids.contiguous();
         var (places, rows) = (empty_like(given), empty_like(given).view(-1)); // int64
-        long* id = HostLoop.Address<long>(given), place = HostLoop.Address<long>(places), row = HostLoop.Address<long>(rows);
-        var (count, numbers) = (0, given.numel());
-        for (var i = 0; i < numbers; i++)
+        Span<long> id = Numbers.Of<long>(given), place = Numbers.Of<long>(places), row = Numbers.Of<long>(rows);
+        var count = 0;
+        for (var i = 0; i < id.Length; i++)
         {
             ref var known = ref _places[id[i]];
             if (known == Absent)
