@@ -19,6 +19,9 @@ public sealed record Batch(ModelInputs Inputs, Tensor Labels, int Rows, int Toke
     /// <summary><c>[learnt]</c>, int64: places in the flattened <c>[batch · seq]</c> whose next token is learnt; of a causal model no other logits are needed. Null: all may be.</summary>
     public Tensor? LearntPlaces { get; init; }
 
+    /// <summary>By what the sum of its losses will be multiplied before its gradient is taken; null: nobody knows yet.</summary>
+    public double? LossFactor { get; init; }
+
     /// <summary>Stands in where a process has no micro-batch of its own: all that is computed of it counts for nothing.</summary>
     public bool IsIdle { get; init; }
 

@@ -21,6 +21,7 @@ internal sealed class MemoryForecaster
     private readonly ParameterPlan _plan;
     private readonly Workload _workload;
     private readonly int _width;
+    private readonly bool _keepsShort;
 
     public MemoryForecaster(JobSpec spec, PretrainedConfig config, Workload workload)
     {
@@ -37,14 +38,19 @@ internal sealed class MemoryForecaster
         _plan = new(spec.Method ?? new FullFineTuningConfig(), config, _head, workload.IsStored ?? (_ => config.Head == _head));
         Draw(new Meter(), TrainingShape, _ => { }, records: false);
         _plan.Decide();
+        var takesAnyForm = workload.IsOnHost && Training.Optim is not (OptimizerName.Sgd or OptimizerName.Adafactor);
+        _keepsShort = takesAnyForm && Training.MixedPrecision == MixedPrecision.Bf16 && !IsSecond;
         foreach (var slot in Slots)
-            slot.ComesByRows = workload.IsOnHost && slot is { Kind: SlotKind.Embedding, IsTrained: true, Count: >= RowGradient.Smallest } && Training.Optim is not (OptimizerName.Sgd or OptimizerName.Adafactor);
+            slot.ComesByRows = takesAnyForm && slot is { Kind: SlotKind.Embedding, IsTrained: true, Count: >= RowGradient.Smallest };
         Draw(new Meter(), TrainingShape, _ => { }, records: false);
     }
 
     public IReadOnlyCollection<ParameterSlot> Slots => _plan.Slots;
 
     private TrainingArguments Training => _spec.Training;
+
+    /// <summary>Whether a step has more than one micro-batch.</summary>
+    private bool IsSecond => Training.GradientAccumulationSteps > 1 || _workload.MicroBatchSize is not null;
 
     private long MaxLength => Training.MaxLength.Value ?? Math.Min(SpecResolver.UsualMaxLength, _config.MaxLength);
 
@@ -66,6 +72,7 @@ internal sealed class MemoryForecaster
                 IsMasked = _workload.IsMasked,
                 GradientCheckpointing = Training.GradientCheckpointing,
                 KeptShare = KeptShare,
+                KnowsLossFactor = _spec.Task is not DpoConfig,
                 ComparesWithBase = Training.KlToBaseWeight > 0,
             };
         }
@@ -92,7 +99,7 @@ internal sealed class MemoryForecaster
         var trained = Sum(slot => HasMaster(slot) || slot.IsTrained ? 4 * slot.Count : 0);
         var copies = Sum(slot => HasMaster(slot) ? _width * slot.Count : 0);
         var tokens = TrainingShape.Tokens * Training.GradientAccumulationSteps;
-        var gradients = Sum(slot => slot.IsTrained ? 4 * slot.GradientCount(tokens) : 0);
+        var gradients = Sum(slot => slot.IsTrained ? (IsKeptShort(slot) ? _width : 4) * slot.GradientCount(tokens) : 0);
         var trainable = Sum(slot => slot.IsTrained ? slot.Count : 0);
         var state = Sum(slot => slot.IsTrained ? slot.StateBytes(Training) : 0);
         var average = Training.EmaDecay is null ? 0 : 4 * trainable;
@@ -137,15 +144,20 @@ internal sealed class MemoryForecaster
     {
         var meter = new Meter();
         var there = new HashSet<ParameterSlot>();
-        var isSecond = Training.GradientAccumulationSteps > 1 || _workload.MicroBatchSize is not null;
-        if (isSecond)
+        if (IsSecond)
             meter.Grow(gradients);
         var before = meter.Live;
-        if (isSecond && _width == 4)
+        if (IsSecond && _width == 4)
             there.UnionWith(Slots); // added to what is there
         long hidden = 0, loss = 0;
-        Draw(meter, TrainingShape, AddGradient, records: true, () => hidden = meter.Live - before, () => loss = meter.Live - before, _width == 4 ? null : () => meter.Grow(isSecond ? 0 : gradients));
+        Draw(meter, TrainingShape, AddGradient, records: true, () => hidden = meter.Live - before, () => loss = meter.Live - before, Collect);
         return (meter.Peak, hidden, loss - hidden);
+
+        void Collect()
+        {
+            if (_width != 4 && !IsSecond)
+                meter.Grow(Sum(slot => slot.IsTrained && !IsKeptShort(slot) ? 4 * slot.GradientCount(TrainingShape.Tokens) : 0));
+        }
 
         void AddGradient(ParameterSlot slot)
         {
@@ -156,6 +168,9 @@ internal sealed class MemoryForecaster
                 meter.Touch(bytes);
         }
     }
+
+    /// <summary>Whether its gradient stays in the type that it was computed in, see <see cref="Optimization.TrainedParameter.Collect"/>.</summary>
+    private bool IsKeptShort(ParameterSlot slot) => _keepsShort && !slot.ComesByRows;
 
     private long Evaluate()
     {

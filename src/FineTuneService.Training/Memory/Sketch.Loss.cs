@@ -16,7 +16,7 @@ internal sealed partial class Sketch
         if (shape.ComparesWithBase)
             _tape.Keep(hidden.Bytes); // the base's
         var chunk = Math.Max(1, NextTokens.Elements / vocabulary);
-        var isFused = _tape.Records && !shape.ComparesWithBase && hidden.NeedsGradient && IsHeadFrozen(logits);
+        var isFused = _tape.Records && (shape.KnowsLossFactor || (hidden.NeedsGradient && IsHeadFrozen(logits)));
         if (!isFused && shape.Tokens <= chunk)
             return Losses(hidden);
         Value[] losses = [.. Chunks().Select(tokens => Part(hidden, tokens * dim)).Select(states => isFused ? Fused(states, Losses) : Recompute([states], given => Losses(given[0])))];
@@ -33,7 +33,7 @@ internal sealed partial class Sketch
 
     /// <summary>See <see cref="FusedCrossEntropy"/>: the product with what arrives, which is fp32, is rounded.</summary>
     private Value Fused(Value states, Func<Value, Value> losses) =>
-        _tape.Fused(states, (tape, given) => Within(tape, () => losses(given)), scratch: shape.Width == sizeof(float) ? 0 : states.Count * sizeof(float));
+        _tape.Fused(states, (tape, given) => Within(tape, () => losses(given)), isMultiplied: !shape.KnowsLossFactor, scratch: shape.KnowsLossFactor || shape.Width == sizeof(float) ? 0 : states.Count * sizeof(float));
 
     /// <summary>Asked as <see cref="NextTokens"/> does: by the logits of no states.</summary>
     private bool IsHeadFrozen(Func<Value, Value> logits) =>

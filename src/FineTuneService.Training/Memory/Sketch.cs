@@ -32,6 +32,9 @@ internal sealed record PassShape(Pass Pass, long Rows, long Length, int Width)
     /// <summary>Share of the tokens that a masked model gives logits of.</summary>
     public double KeptShare { get; init; } = 1;
 
+    /// <summary>Whether it is known in the forward pass by what the losses will be multiplied: see <see cref="Tasks.FusedCrossEntropy"/>.</summary>
+    public bool KnowsLossFactor { get; init; }
+
     /// <summary>Whether the loss knows the base's logits: see <see cref="Tasks.KlToBase"/>.</summary>
     public bool ComparesWithBase { get; init; }
 }

@@ -190,19 +190,24 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         }
     }
 
-    /// <summary>A part whose gradient by its input is computed at once, and is all that is kept of it; no weight in it is trained.</summary>
+    /// <summary>A part whose gradient is computed at once; that by its input is all that is kept of it.</summary>
     /// <param name="part">On the tape that it is given.</param>
-    /// <param name="scratch">Bytes that it takes to multiply that gradient by what arrives.</param>
-    public Value Fused(Value input, Func<Tape, Value, Value> part, long scratch)
+    /// <param name="isMultiplied">Whether that gradient is multiplied by what arrives; else it goes on as it is.</param>
+    /// <param name="scratch">Bytes that it takes to multiply it.</param>
+    public Value Fused(Value input, Func<Tape, Value, Value> part, bool isMultiplied, long scratch = 0)
     {
         var inner = new Tape(meter, addGradient, records: true);
-        var leaf = input with { NeedsGradient = true, Gradient = null };
+        var leaf = input with { Gradient = null };
         var result = part(inner, leaf);
         inner.Backward(result);
-        var (output, gradient) = (result with { NeedsGradient = true, Gradient = null }, leaf.Gradient!);
+        var output = result with { NeedsGradient = true, Gradient = null };
         Own(output.Storage);
         inner.Close();
-        _nodes.Add(new(output, [input], [], [gradient]) { Scratch = scratch });
+        _nodes.Add(new(output, [input], [], leaf.Gradient is { } gradient ? [gradient] : [])
+        {
+            Scratch = scratch,
+            Differentiate = isMultiplied ? null : node => PassOn(node.Inputs, node.Saved.FirstOrDefault()!),
+        });
         return output;
     }
 

@@ -22,7 +22,9 @@ internal static unsafe partial class HostLoop
     /// <summary>Where the numbers of a contiguous tensor begin, as long as it lives.</summary>
     public static T* Address<T>(Tensor tensor) where T : unmanaged => (T*)Data(tensor.Handle);
 
-    public static bool IsPlain(Tensor tensor) => tensor.device_type == DeviceType.CPU && tensor.dtype == ScalarType.Float32 && tensor.is_contiguous();
+    public static bool IsPlain(Tensor tensor) => Is(ScalarType.Float32, tensor);
+
+    public static bool IsBf16(Tensor tensor) => Is(ScalarType.BFloat16, tensor);
 
     /// <summary>How many blocks so many numbers make.</summary>
     public static int Blocks(long numbers) => checked((int)((numbers + Block - 1) / Block));
@@ -62,6 +64,8 @@ internal static unsafe partial class HostLoop
             loop->Body(loop->Work, tensor, block, from, (int)Math.Min(Block, loop->Numbers[tensor] - from));
         }
     }
+
+    private static bool Is(ScalarType type, Tensor tensor) => tensor.device_type == DeviceType.CPU && tensor.dtype == type && tensor.is_contiguous();
 
     [LibraryImport("LibTorchSharp", EntryPoint = "THSTensor_data")]
     private static partial void* Data(nint tensor);

@@ -47,7 +47,7 @@ public sealed class AdamW : Optimizer
     public AdamW(PretrainedModel model, double weightDecay, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
         : this(model, new AdamWRule(weightDecay, beta1, beta2, epsilon)) { }
 
-    public AdamW(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesRows: true)
+    public AdamW(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesAnyForm: true)
     {
         _rule = rule;
         Remember(AdamWRule.ExpAvg, AdamWRule.Zeros);

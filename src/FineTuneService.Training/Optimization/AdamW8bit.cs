@@ -14,7 +14,7 @@ public sealed class AdamW8bit : Optimizer
 
     private readonly AdamWRule _rule;
 
-    public AdamW8bit(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesRows: true)
+    public AdamW8bit(PretrainedModel model, AdamWRule rule, double layerwiseDecay = 1) : base(model, layerwiseDecay, takesAnyForm: true)
     {
         _rule = rule;
         foreach (var mean in new[] { AdamWRule.ExpAvg, AdamWRule.ExpAvgSq })

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace FineTuneService.Training.Optimization;
 
 /// <summary>
-/// <see cref="AdamWRule"/>'s step on the host, as fast as memory is: each number is read and written once, and all parameters are one loop. libtorch's fused kernel writes the divided gradients too.
+/// <see cref="AdamWRule"/>'s step on the host, as fast as memory is: each number is read and written once, copies in bf16 are made along with the weights, and all parameters are one loop. libtorch's fused kernel writes the divided gradients too.
 /// Of a table whose gradient comes by rows, rows that have never had one are left alone: all that can happen to them is the decay of their weights.
 /// </summary>
 internal static unsafe class AdamWLoop
@@ -31,7 +31,8 @@ internal static unsafe class AdamWLoop
             targets[i] = new()
             {
                 Weight = HostLoop.Address<float>(parameter.Weight),
-                Gradient = HostLoop.Address<float>(gradient.is_contiguous() ? gradient : gradient.contiguous()),
+                Gradient = HostNumbers.Of(gradient.is_contiguous() ? gradient : gradient.contiguous()),
+                Copy = parameter.Copy is { } copy ? HostLoop.Address<ushort>(copy) : null,
                 ExpAvg = HostLoop.Address<float>(expAvg),
                 ExpAvgSq = HostLoop.Address<float>(expAvgSq),
                 Kept = (float)(1 - (parameter.Decays ? rate * rule.WeightDecay : 0)),
@@ -63,7 +64,7 @@ internal static unsafe class AdamWLoop
         ref var target = ref work->Targets[tensor];
         if (target.Rows.Width == 0)
         {
-            Step(work, target, target.Gradient + from, from, count);
+            Step(work, target, target.Gradient, from, from, count);
             return;
         }
         ref var rows = ref target.Rows;
@@ -72,59 +73,75 @@ internal static unsafe class AdamWLoop
             var row = at / rows.Width;
             next = Math.Min(end, (row + 1) * rows.Width);
             if (rows.Places[row] is var place and >= 0)
-                Step(work, target, target.Gradient + (place * rows.Width) + (at - (row * rows.Width)), at, (int)(next - at));
+                Step(work, target, target.Gradient, (place * rows.Width) + (at - (row * rows.Width)), at, (int)(next - at));
             else if (rows.AreLearnt[row])
-                Step(work, target, rows.Nothing, at, (int)(next - at));
+                Step(work, target, new(rows.Nothing), 0, at, (int)(next - at));
             else if (target.Kept != 1)
-                Decay(target.Weight + at, (int)(next - at), target.Kept);
+                Decay(work, target, at, (int)(next - at));
         }
     }
 
+    /// <param name="gradientFrom">The place in the gradient of what belongs to place <paramref name="from"/> of the weight.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Step(Work* work, in Target target, float* gradient, long from, int count)
+    private static void Step(Work* work, in Target target, HostNumbers gradient, long gradientFrom, long from, int count)
     {
         Vector512<float>
             factor = Vector512.Create(work->GradientFactor), share = Vector512.Create(work->ExpAvgShare), keptSq = Vector512.Create(work->ExpAvgSqKept), shareSq = Vector512.Create(work->ExpAvgSqShare),
             epsilon = Vector512.Create(work->Epsilon), kept = Vector512.Create(target.Kept), stepSize = Vector512.Create(target.StepSize), rootFactor = Vector512.Create(target.RootFactor);
         float* weight = target.Weight + from, expAvg = target.ExpAvg + from, expAvgSq = target.ExpAvgSq + from;
+        var copy = target.Copy is null ? null : target.Copy + from;
         float* last = stackalloc float[4 * Lanes];
-        for (var rest = count; rest > 0; rest -= Lanes)
+        var lastCopy = stackalloc ushort[Lanes];
+        for (var i = 0; i < count; i += Lanes)
         {
-            float* w = weight, g = gradient, m = expAvg, v = expAvgSq;
-            if (rest < Lanes) // too few: the same arithmetic, elsewhere
+            float* w = weight + i, m = expAvg + i, v = expAvgSq + i;
+            var c = copy + i;
+            var rest = count - i;
+            Vector512<float> scaled;
+            if (rest >= Lanes)
+                scaled = gradient.Load(gradientFrom + i) * factor;
+            else // too few: the same arithmetic, elsewhere
             {
                 w = last;
-                g = w + Lanes;
-                m = g + Lanes;
+                m = w + Lanes;
                 v = m + Lanes;
-                for (var i = 0; i < rest; i++)
-                    (w[i], g[i], m[i], v[i]) = (weight[i], gradient[i], expAvg[i], expAvgSq[i]);
+                c = lastCopy;
+                var g = v + Lanes;
+                for (var j = 0; j < rest; j++)
+                    (w[j], g[j], m[j], v[j]) = (weight[i + j], gradient[gradientFrom + i + j], expAvg[i + j], expAvgSq[i + j]);
+                scaled = Vector512.Load(g) * factor;
             }
-            var scaled = Vector512.Load(g) * factor;
             var mean = Vector512.Load(m);
             mean = OrZero(Vector512.FusedMultiplyAdd(scaled - mean, share, mean));
             var square = OrZero(Vector512.FusedMultiplyAdd(scaled * scaled, shareSq, Vector512.Load(v) * keptSq));
-            (Vector512.Load(w) * kept - stepSize * mean / Vector512.FusedMultiplyAdd(Vector512.Sqrt(square), rootFactor, epsilon)).Store(w);
+            var updated = (Vector512.Load(w) * kept) - (stepSize * mean / Vector512.FusedMultiplyAdd(Vector512.Sqrt(square), rootFactor, epsilon));
+            updated.Store(w);
             mean.Store(m);
             square.Store(v);
-            if (rest < Lanes)
-                for (var i = 0; i < rest; i++)
-                    (weight[i], expAvg[i], expAvgSq[i]) = (w[i], m[i], v[i]);
-            weight += Lanes;
-            gradient += Lanes;
-            expAvg += Lanes;
-            expAvgSq += Lanes;
+            if (copy is not null)
+                HostNumbers.StoreBf16(updated, c);
+            for (var j = 0; j < rest && rest < Lanes; j++)
+            {
+                (weight[i + j], expAvg[i + j], expAvgSq[i + j]) = (w[j], m[j], v[j]);
+                if (copy is not null)
+                    copy[i + j] = c[j];
+            }
         }
     }
 
+    /// <summary>A step where gradient and means are 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Decay(float* weight, int count, float kept)
+    private static void Decay(Work* work, in Target target, long from, int count)
     {
-        var i = 0;
-        for (; i <= count - Lanes; i += Lanes)
-            (Vector512.Load(weight + i) * kept).Store(weight + i);
-        for (; i < count; i++)
-            weight[i] *= kept;
+        var i = from;
+        for (; i <= from + count - Lanes; i += Lanes)
+        {
+            var updated = Vector512.Load(target.Weight + i) * target.Kept;
+            updated.Store(target.Weight + i);
+            if (target.Copy is not null)
+                HostNumbers.StoreBf16(updated, target.Copy + i);
+        }
+        Step(work, target, new(target.Rows.Nothing), 0, i, (int)(from + count - i));
     }
 
     /// <summary>What is next to nothing becomes nothing. The means of a word that does not occur any more would fall until they have too few bits for a processor's quick way, and stay there.</summary>
@@ -133,7 +150,9 @@ internal static unsafe class AdamWLoop
 
     private struct Target
     {
-        public float* Weight, Gradient, ExpAvg, ExpAvgSq;
+        public float* Weight, ExpAvg, ExpAvgSq;
+        public HostNumbers Gradient;
+        public ushort* Copy;
         public float Kept, StepSize, RootFactor;
         public RowGradient.View Rows;
     }

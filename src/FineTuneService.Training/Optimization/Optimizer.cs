@@ -9,10 +9,11 @@ namespace FineTuneService.Training.Optimization;
 public abstract class Optimizer : IDisposable
 {
     private readonly MasterWeights? _masters;
+    private readonly bool _makesCopies;
 
     /// <param name="layerwiseDecay">See <see cref="TrainingArguments.LayerwiseLrDecay"/>.</param>
-    /// <param name="takesRows">Whether <see cref="Update"/> takes the gradient of a table's rows for that of the table.</param>
-    protected Optimizer(PretrainedModel model, double layerwiseDecay = 1, bool takesRows = false)
+    /// <param name="takesAnyForm">Whether <see cref="Update"/>, on the host, takes the gradient of a table's rows for that of the table, and gradients in bf16, and makes <see cref="TrainedParameter.Copy"/>.</param>
+    protected Optimizer(PretrainedModel model, double layerwiseDecay = 1, bool takesAnyForm = false)
     {
         _masters = model.Masters;
         var tables = model.named_modules().Where(entry => entry.module is Embedding).ToDictionary(entry => $"{entry.name}.weight", entry => (Embedding)entry.module);
@@ -21,8 +22,9 @@ public abstract class Optimizer : IDisposable
         [
             .. from entry in model.named_parameters()
                where entry.parameter.requires_grad
-               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name), takesRows),
+               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name), takesAnyForm),
         ];
+        _makesCopies = Parameters.All(parameter => parameter.Copy is not null);
     }
 
     protected IReadOnlyList<TrainedParameter> Parameters { get; }
@@ -67,7 +69,7 @@ public abstract class Optimizer : IDisposable
         Average?.Swap(); // The checkpoint's model is the average.
     }
 
-    /// <summary>Of every trained parameter that took part, each as large as the parameter, in a fixed order.</summary>
+    /// <summary>Of every trained parameter that took part, each as large as the parameter and in fp32, in a fixed order.</summary>
     public IEnumerable<Tensor> Gradients()
     {
         foreach (var parameter in Parameters)
@@ -110,7 +112,8 @@ public abstract class Optimizer : IDisposable
                 TorchScript.Scale(gradients, divisor.reciprocal_());
             Update(active, learningRate, foundInf, divisor);
             Average?.Follow();
-            _masters?.Refresh();
+            if (!_makesCopies)
+                _masters?.Refresh();
         }
         foreach (var (parameter, _) in active)
             parameter.Gradient = null;
@@ -132,7 +135,7 @@ public abstract class Optimizer : IDisposable
     /// <summary>Whether <see cref="Update"/> divides the gradients itself, in the same pass over memory.</summary>
     protected virtual bool DividesGradients => false;
 
-    /// <summary>One step of those parameters that have a gradient, without autograd. It may be of rows, see <see cref="TrainedParameter.Rows"/>, for whoever takes them.</summary>
+    /// <summary>One step of those parameters that have a gradient, without autograd. It may be of rows, see <see cref="TrainedParameter.Rows"/>, and in bf16, for whoever takes any form.</summary>
     /// <param name="foundInf">A scalar, fp32: 1 where the gradients' norm is not finite.</param>
     /// <param name="divisor">A scalar, fp32: by what the gradients are too large; for whoever <see cref="DividesGradients"/>.</param>
     protected abstract void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor);

@@ -10,18 +10,21 @@ namespace FineTuneService.Training.Optimization;
 public sealed class TrainedParameter : IDisposable
 {
     private readonly Parameter _parameter;
-    private readonly bool _isCopy;
+    private readonly bool _isCopy, _takesBf16;
     private readonly Embedding? _table;
     private Tensor? _collected;
 
     /// <param name="table">What the parameter is the table of; null: no table.</param>
-    /// <param name="takesRows">Whether the gradient of a table may come by rows.</param>
-    internal TrainedParameter(string name, Parameter parameter, MasterWeights? masters, double rateScale, Embedding? table, bool takesRows)
+    /// <param name="takesAnyForm">Whether the gradient of a table may come by rows, and one in bf16 as it is.</param>
+    internal TrainedParameter(string name, Parameter parameter, MasterWeights? masters, double rateScale, Embedding? table, bool takesAnyForm)
     {
         (Name, _parameter, _isCopy, RateScale, _table) = (name, parameter, masters is not null, rateScale, table);
         Weight = masters?.Exact(name, parameter) ?? parameter;
         Decays = parameter.ndim >= 2;
-        if (takesRows && table is not null && HostLoop.IsPlain(Weight) && Weight.numel() >= RowGradient.Smallest)
+        if (!takesAnyForm || !HostLoop.IsPlain(Weight))
+            return;
+        _takesBf16 = _isCopy && HostLoop.IsBf16(parameter);
+        if (table is not null && Weight.numel() >= RowGradient.Smallest)
             table.Gradient = Rows = new(parameter);
     }
 
@@ -29,6 +32,9 @@ public sealed class TrainedParameter : IDisposable
 
     /// <summary>What is updated: the parameter, or the weight that it is a copy of.</summary>
     public Tensor Weight { get; }
+
+    /// <summary>The copy in bf16 that the model computes with, where whoever updates the weight is to make it anew.</summary>
+    internal Tensor? Copy => _takesBf16 ? _parameter : null;
 
     /// <summary>Weight decay spares vectors, that is biases and norm weights, as transformers' Trainer does.</summary>
     public bool Decays { get; }
@@ -67,19 +73,21 @@ public sealed class TrainedParameter : IDisposable
         if (_isCopy && _parameter.grad is { } gradient)
         {
             if (_collected is null)
-                _collected = gradient.to(ScalarType.Float32).DetachFromDisposeScope();
+                _collected = (_takesBf16 ? gradient.contiguous() : gradient.to(ScalarType.Float32)).DetachFromDisposeScope();
             else
-                _collected.add_(gradient);
+                InFull().add_(gradient);
             _parameter.grad = null;
         }
         Rows?.Collect();
-        if (Rows?.Values is not null && Whole is { } whole)
-            Rows.MoveTo(whole); // The table has another use, such as the logits of words.
+        if (Rows?.Values is not null && Whole is not null)
+            Rows.MoveTo(InFull()); // The table has another use, such as the logits of words.
     }
 
-    /// <summary>Makes its gradient one of the whole table, where it came by rows.</summary>
+    /// <summary>Makes its gradient one of all numbers in fp32, in whatever form it came.</summary>
     public void Fill()
     {
+        if (Whole is not null)
+            InFull();
         if (Rows?.Values is null)
             return;
         var whole = zeros_like(Weight).DetachFromDisposeScope();
@@ -97,4 +105,15 @@ public sealed class TrainedParameter : IDisposable
     }
 
     private Tensor? Whole => _isCopy ? _collected : _parameter.grad;
+
+    /// <summary>The whole gradient, in fp32.</summary>
+    private Tensor InFull()
+    {
+        if (_collected is { dtype: not ScalarType.Float32 } shorter)
+        {
+            _collected = shorter.to(ScalarType.Float32).DetachFromDisposeScope();
+            shorter.Dispose();
+        }
+        return Whole!;
+    }
 }

@@ -37,9 +37,10 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
         foreach (var batch in microBatches)
         {
             using var scope = NewDisposeScope();
-            var sums = loss(model, batch);
+            var scale = optimizer.Scale?.Value ?? 1;
+            var sums = loss(model, batch with { LossFactor = batch.IsIdle ? 0 : scale / targets });
             var mean = Share(sums.Sum);
-            (optimizer.Scale is { } scale ? mean * scale.Value : mean).backward();
+            (scale == 1 ? mean : mean * scale).backward();
             BackwardPass.ThrowIfFailed();
             optimizer.Collect();
             losses.Add(mean.detach().MoveToOuterDisposeScope());

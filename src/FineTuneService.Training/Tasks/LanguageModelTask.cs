@@ -50,12 +50,12 @@ public sealed class LanguageModelTask(TokenizedDataset data, long padding, strin
         }
     }
 
-    public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch, LabelSmoothing, KlToBase);
+    public override TaskLoss Loss(PretrainedModel model, Batch batch) => LossOf(model, batch, LabelSmoothing, KlToBase, batch.LossFactor);
 
     public override Scorer CreateScorer() => new LanguageModelScorer();
 
-    private static TaskLoss LossOf(PretrainedModel model, Batch batch, double smoothing, KlToBase? anchor = null) =>
-        NextTokens.Of((CausalLanguageModel)model, batch, smoothing: smoothing, anchor: anchor).Sum(batch.Weights, anchor);
+    private static TaskLoss LossOf(PretrainedModel model, Batch batch, double smoothing, KlToBase? anchor = null, double? factor = null) =>
+        NextTokens.Of((CausalLanguageModel)model, batch, smoothing: smoothing, anchor: anchor, factor: factor).Sum(batch.Weights, anchor);
 
     private sealed class LanguageModelScorer() : MeanScorer((model, batch) => LossOf(model, batch, smoothing: 0))
     {

@@ -7,7 +7,7 @@ namespace FineTuneService.Training.Tasks;
 
 /// <summary>
 /// What a causal model makes of the labels, token by token. The logits, <c>[tokens, vocabulary]</c>, would be the largest tensor of a step by far:
-/// where they are large, they are made for some tokens at a time, and once more for their gradient; with a frozen head their gradient is made at once, see <see cref="FusedCrossEntropy"/>.
+/// they are made for some tokens at a time, and their gradient with them, see <see cref="FusedCrossEntropy"/>; where that cannot be, large ones are made once more for their gradient.
 /// </summary>
 /// <param name="Losses">−log p of each token's label, <c>[batch, seq]</c>, fp32; 0 where it is not learnt. Labels stand where their tokens stand; the loss stands one before.</param>
 /// <param name="Hits">1 where the label has the highest logit, <c>[batch, seq]</c>, without gradient.</param>
@@ -19,27 +19,38 @@ public readonly record struct NextTokens(Tensor Losses, Tensor Hits, Tensor? Div
 
     /// <param name="elements">Logits at a time.</param>
     /// <param name="smoothing">See <see cref="LanguageModelLoss.Each"/>.</param>
-    public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements, double smoothing = 0, KlToBase? anchor = null)
+    /// <param name="factor">By what <see cref="Sum"/> will be multiplied before its gradient is taken; null: that is not known, or another gradient will be.</param>
+    public static NextTokens Of(CausalLanguageModel model, Batch batch, long elements = Elements, double smoothing = 0, KlToBase? anchor = null, double? factor = null)
     {
         var labels = Learnt(LanguageModelLoss.Shifted(batch.Labels)); // [tokens]
         var ofBase = anchor?.Ask(model, asked => Learnt(((CausalLanguageModel)asked).Hidden(batch.Inputs))); // [tokens, hidden]
         var hidden = Learnt(model.Hidden(batch.Inputs)); // [tokens, hidden]
         var length = Math.Max(1, elements / model.Config.VocabSize);
-        var isFused = anchor is null && hidden.requires_grad && IsHeadFrozen(model, hidden);
+        var isFused = is_grad_enabled() && (factor is not null || (anchor is null && hidden.requires_grad && IsHeadFrozen(model, hidden)));
         if (!isFused && hidden.size(0) <= length)
         {
             var logits = model.Logits(hidden);
             return Shaped([Costs(logits, labels, ofBase)], [LanguageModelLoss.Hits(logits, labels)]);
         }
-        var (chunks, wanted, chunksOfBase) = (hidden.split(length), labels.split(length), ofBase?.split(length));
+        var (chunks, wanted, chunksOfBase, factors) = (hidden.split(length), labels.split(length), ofBase?.split(length), Factors()?.split(length, -1));
         var hits = new Tensor?[chunks.Length];
-        Func<Tensor, Func<Tensor, Tensor>, Tensor> inPieces = isFused ? FusedCrossEntropy.Of : Recomputed.Of;
-        return Shaped([.. chunks.Select((chunk, i) => inPieces(chunk, states =>
+        return Shaped([.. chunks.Select((chunk, i) => isFused ? FusedCrossEntropy.Of(chunk, states => Piece(states, i), factors?[i]) : Recomputed.Of(chunk, states => Piece(states, i)))], hits!);
+
+        Tensor Piece(Tensor states, int i)
         {
             var logits = model.Logits(states);
             hits[i] ??= LanguageModelLoss.Hits(logits, wanted[i]).MoveToOtherDisposeScope(labels);
             return Costs(logits, wanted[i], chunksOfBase?[i]);
-        }))], hits!);
+        }
+
+        // What arrives at each of the costs.
+        Tensor? Factors()
+        {
+            if (!isFused || factor is null)
+                return null;
+            var each = batch.Weights is { } weights ? Learnt(LanguageModelLoss.Shifted(weights)) * factor.Value : full([labels.numel()], factor.Value, ScalarType.Float32, labels.device);
+            return anchor is null ? each : stack([each, each * anchor.Weight]);
+        }
 
         // [tokens]; with a base, [2, tokens]: the losses and the divergences.
         Tensor Costs(Tensor logits, Tensor labels, Tensor? statesOfBase)

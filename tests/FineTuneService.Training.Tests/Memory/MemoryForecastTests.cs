@@ -144,16 +144,18 @@ public sealed class MemoryForecastTests
     }
 
     [Fact]
-    public void Of_a_frozen_head_no_logits_are_kept()
+    public void Logits_are_kept_only_of_a_trained_head_whose_losses_have_a_factor_that_is_not_known_yet()
     {
         var config = PretrainedConfig.Read(Path.Combine(Fixtures, "llama-clm"));
         var logits = 8L * 32 * config.VocabSize * sizeof(float);
 
-        Assert.True(Of(new LoraConfig()) < logits);
-        Assert.True(Of(new LoraConfig { TargetModules = new(["q_proj", "lm_head"]) }) > logits);
-        Assert.True(Of(new FullFineTuningConfig()) > logits);
+        Assert.True(Of(new CausalLmConfig(), new LoraConfig()) < logits);
+        Assert.True(Of(new CausalLmConfig(), new FullFineTuningConfig()) < logits);
+        Assert.True(Of(new DpoConfig(), new LoraConfig()) < 2 * logits);
+        Assert.True(Of(new DpoConfig(), new LoraConfig { TargetModules = new(["q_proj", "lm_head"]) }) > 2 * logits);
+        Assert.True(Of(new DpoConfig(), new FullFineTuningConfig()) > 2 * logits);
 
-        long Of(TrainingMethodConfig method) => MemoryForecast.Of(Spec(new CausalLmConfig()) with { Method = method }, config, new(8)).LogitBytes;
+        long Of(TaskConfig task, TrainingMethodConfig method) => MemoryForecast.Of(Spec(task) with { Method = method }, config, new(8)).LogitBytes;
     }
 
     private static TrainingArguments Training { get; } = new() { MaxLength = 32, PerDeviceTrainBatchSize = 8 };

@@ -54,7 +54,7 @@ public sealed class TapeTests
         _weight.IsTrained = false;
         var tape = new Tape(_meter, AddGradient, records: true);
         var input = tape.Run(10, 1, [], new() { Weights = [new("trained", [5], SlotKind.Vector) { IsTrained = true }] });
-        var output = tape.Fused(input, (inner, given) => Layer(inner, Layer(inner, given)), scratch: 7);
+        var output = tape.Fused(input, (inner, given) => Layer(inner, Layer(inner, given)), isMultiplied: true, scratch: 7);
 
         Assert.Equal(50, _meter.Peak); // Input, the part's two results, and two gradients on the way.
         Assert.Equal(30, _meter.Live);

@@ -61,6 +61,56 @@ public sealed class HostLoopsTests : IDisposable
         Assert.True(state["exp_avg_sq.matrix"].gt(0).all().ToBoolean());
     }
 
+    /// <summary>Gradients are taken as they are in bf16, where there is only one micro-batch; copies in bf16 are made with the weights.</summary>
+    [Theory]
+    [InlineData(3, 5, 1)]
+    [InlineData(500, 701, 1)]
+    [InlineData(500, 701, 2)]
+    public void A_step_in_bf16_has_the_bits_of_one_with_the_same_gradients_in_fp32(int rows, int columns, int microBatches)
+    {
+        using TwoWeights exact = new(rows, columns), shortened = new(rows, columns);
+        shortened.ComputeIn(ScalarType.BFloat16);
+        using AdamW ofExact = new(exact, weightDecay: 0.1), ofShortened = new(shortened, weightDecay: 0.1);
+        for (var step = 0; step < 3; step++)
+        {
+            for (var micro = 0; micro < microBatches; micro++)
+            {
+                shortened.SetGradients(step + micro);
+                var (matrix, vector) = (shortened.matrix.grad!.to(ScalarType.Float32), shortened.vector.grad!.to(ScalarType.Float32));
+                (exact.matrix.grad, exact.vector.grad) = micro == 0 ? (matrix, vector) : (exact.matrix.grad! + matrix, exact.vector.grad! + vector);
+                ofShortened.Collect();
+            }
+            Assert.Equal(ofExact.Step(Rate, MaxGradNorm), ofShortened.Step(Rate, MaxGradNorm));
+        }
+        Assert.Equal(ofExact.State, ofShortened.State);
+        foreach (var (name, weight) in exact.named_parameters())
+        {
+            Assert.Equal(weight, shortened.ExactState().Single(entry => entry.Key == name).Tensor);
+            Assert.Equal(weight.to(ScalarType.BFloat16), shortened.get_parameter(name));
+        }
+    }
+
+    [Fact]
+    public void Copies_are_rounded_as_libtorch_rounds()
+    {
+        var random = new Random(1);
+        int[] bits = [.. Enumerable.Range(0, 4096).Select(_ => random.Next(int.MinValue, int.MaxValue)), .. Enumerable.Range(0, 4096).Select(i => (i << 19) + 0x8000), -1, int.MaxValue]; // of all kinds; halfway between two; NaN
+        float[] numbers = [.. bits.Select(BitConverter.Int32BitsToSingle), 0, -0f, float.NaN, float.PositiveInfinity, float.NegativeInfinity, float.MaxValue, float.Epsilon];
+        using var model = new TwoWeights(numbers.Length);
+        using (no_grad())
+            model.matrix.copy_(tensor(numbers));
+        model.ComputeIn(ScalarType.BFloat16);
+        var expected = model.matrix.detach().clone();
+        using (no_grad())
+            model.matrix.zero_();
+        using var optimizer = new AdamW(model, weightDecay: 0);
+        (model.matrix.grad, model.vector.grad) = (zeros_like(model.matrix), zeros_like(model.vector));
+        optimizer.Step(learningRate: 0, MaxGradNorm);
+
+        Assert.Equal(expected.isnan(), model.matrix.isnan());
+        Assert.Equal(expected.nan_to_num(nan: 0).bytes.ToArray(), model.matrix.detach().nan_to_num(nan: 0).bytes.ToArray());
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(31)]
@@ -68,10 +118,10 @@ public sealed class HostLoopsTests : IDisposable
     [InlineData((3 * HostLoop.Block) + 17)]
     public void Every_number_counts_in_the_norm(int count)
     {
-        Tensor[] gradients = [randn(count), randn(3, 7), randn(HostLoop.Block)];
+        Tensor[] gradients = [randn(count), randn(3, 7), randn(HostLoop.Block), randn(count + 3, ScalarType.BFloat16)];
         var exact = Math.Sqrt(gradients.Sum(gradient => gradient.to(ScalarType.Float64).square().sum().ToDouble()));
         Assert.Equal(exact, GradientNorm.Of(gradients).ToDouble(), exact * 1e-6);
-        Assert.Equal(exact, TorchScript.GlobalNorm(gradients).ToDouble(), exact * 1e-5);
+        Assert.Equal(exact, TorchScript.GlobalNorm([.. gradients.Select(gradient => gradient.to(ScalarType.Float32))]).ToDouble(), exact * 1e-5);
     }
 
     [Theory]

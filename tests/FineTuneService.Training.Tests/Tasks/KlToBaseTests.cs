@@ -25,9 +25,11 @@ public sealed class KlToBaseTests : IDisposable
     [Theory]
     [InlineData(false, 1 << 24)]
     [InlineData(false, 512 * 7)]
+    [InlineData(false, 512 * 7, 1.0)]
     [InlineData(true, 1 << 24)]
     [InlineData(true, 512 * 7)]
-    public void A_causal_model_pays_for_every_learnt_token_what_it_says_otherwise_than_its_base(bool adapter, long elements)
+    [InlineData(true, 512 * 7, 1.0)]
+    public void A_causal_model_pays_for_every_learnt_token_what_it_says_otherwise_than_its_base(bool adapter, long elements, double? factor = null)
     {
         using var batch = LanguageFixtures.Collate([[Text(1, 20), Shares(2, 11)], [Text(3, 26)]], 0);
         Assert.NotNull(batch.LearntPlaces);
@@ -35,7 +37,7 @@ public sealed class KlToBaseTests : IDisposable
         using var model = (CausalLanguageModel)Moved(LanguageFixtures.TinyLlama, ModelHead.CausalLm, adapter, out var anchor);
         using var _ = anchor;
 
-        var loss = NextTokens.Of(model, batch, elements, anchor: anchor).Sum(batch.Weights, anchor);
+        var loss = NextTokens.Of(model, batch, elements, anchor: anchor, factor: factor).Sum(batch.Weights, anchor);
         var gradients = Gradients(model, loss.Sum);
 
         var divergences = Expected(model, LanguageFixtures.TinyLlama, ModelHead.CausalLm, batch) * LanguageModelLoss.Shifted(batch.Weights!);
@@ -154,9 +156,10 @@ public sealed class KlToBaseTests : IDisposable
 
     private static Dictionary<string, Tensor> Gradients(PretrainedModel model, Tensor loss)
     {
-        model.zero_grad();
         loss.backward();
-        return model.named_parameters().Where(entry => entry.parameter.grad is not null).ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone());
+        var gradients = model.named_parameters().Where(entry => entry.parameter.grad is not null).ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone());
+        model.zero_grad();
+        return gradients;
     }
 
     private static KlToBase? Anchor(PretrainedModel model, string folder, MethodConfig method, ModelHead head, double weight) => KlToBase.Of(Spec(folder, method, head, weight), model, [], CPU);

@@ -2,6 +2,7 @@ using FineTuneService.Training.Checkpoints;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Tasks;
 using FineTuneService.Training.Tests.Data;
 using TorchSharp;
@@ -98,6 +99,43 @@ public sealed class NextTokensTests : IDisposable
     }
 
     [Theory]
+    [InlineData("all weights", 1 << 24, 0)]
+    [InlineData("all weights", Vocabulary * 7, 0.1)]
+    [InlineData("the head alone", Vocabulary * 7, 0)]
+    [InlineData("adapters", Vocabulary * 7, 0)]
+    [InlineData("adapters off the head", Vocabulary * 7, 0)]
+    public void Where_it_is_known_what_the_loss_will_be_multiplied_by_all_logits_are_computed_once(string trained, long elements, double smoothing)
+    {
+        const double Factor = 0.37;
+        using var batch = LanguageFixtures.Collate([[Text(1, 24, prompt: 15)], [Text(2, 11), Text(3, 9)]], 0) with { Weights = rand(2, 24) };
+        var model = trained == "all weights" ? _model : Adapted(trained == "adapters" ? ["q_proj", "lm_head"] : ["q_proj"]);
+        foreach (var (name, parameter) in model.named_parameters().Where(_ => trained == "the head alone"))
+            parameter.requires_grad = name.Contains("lm_head", StringComparison.Ordinal);
+        var losses = LanguageModelLoss.Each(model.call(batch.Inputs).flatten(0, 1), LanguageModelLoss.Shifted(batch.Labels).flatten(), smoothing).reshape(batch.Labels.shape);
+        ((losses * LanguageModelLoss.Shifted(batch.Weights!)).sum() * Factor).backward();
+        var expected = Taken(model);
+        Assert.NotEmpty(expected);
+        using var counted = new Counted(model);
+
+        var loss = NextTokens.Of(counted, batch, elements, smoothing, factor: Factor).Sum(batch.Weights).Sum * Factor;
+        loss.backward();
+        BackwardPass.ThrowIfFailed();
+
+        Assert.Equal(batch.LearntPlaces!.numel(), counted.Rows);
+        var actual = Taken(model);
+        Assert.Equal(expected.Keys.Order(), actual.Keys.Order());
+        Assert.All(expected, gradient => Assert.InRange((gradient.Value - actual[gradient.Key]).norm().ToDouble() / gradient.Value.norm().ToDouble(), 0, 1e-5));
+    }
+
+    [Fact]
+    public void A_loss_that_is_multiplied_by_another_factor_than_was_told_is_refused()
+    {
+        using var batch = LanguageFixtures.Collate([[Text(1, 24)]], 0);
+        NextTokens.Of(_model, batch, factor: 0.5).Sum(batch.Weights).Sum.backward();
+        Assert.Throws<InvalidOperationException>(BackwardPass.ThrowIfFailed);
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void A_batch_of_which_nothing_is_learnt_costs_nothing_and_can_be_differentiated(bool frozen)
@@ -186,7 +224,14 @@ public sealed class NextTokensTests : IDisposable
     {
         model.zero_grad();
         (losses * linspace(0, 1, losses.numel()).reshape(losses.shape)).sum().backward();
-        return model.named_parameters().Where(entry => entry.parameter.grad is not null).ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone());
+        return Taken(model);
+    }
+
+    private static Dictionary<string, Tensor> Taken(CausalLanguageModel model)
+    {
+        var gradients = model.named_parameters().Where(entry => entry.parameter.grad is not null).ToDictionary(entry => entry.name, entry => entry.parameter.grad!.clone());
+        model.zero_grad();
+        return gradients;
     }
 
     /// <summary>The first tokens are not learnt.</summary>
