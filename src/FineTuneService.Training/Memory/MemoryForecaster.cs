@@ -124,7 +124,7 @@ internal sealed class MemoryForecaster
             [
                 new("load", Math.Max(Load(frozen + trained + copies), baseCopy == 0 ? 0 : frozen + trained + copies + Sum(slot => 4 * slot.Count))),
                 new(TrainingStep, computing + step),
-                new(OptimizerStep, computing + gradients + Slots.Where(slot => slot.IsTrained).Max(slot => slot.UpdateBytes(Training))),
+                new(OptimizerStep, computing + gradients + Slots.Where(slot => slot.IsTrained).Max(slot => slot.UpdateBytes(Training, _workload.IsOnHost))),
                 .. evaluates ? [new(Evaluation, computing + Evaluate())] : Array.Empty<MemoryMoment>(),
                 new("checkpoint", computing + Checkpoint()),
             ],

@@ -60,15 +60,15 @@ internal sealed class ParameterSlot(string name, IReadOnlyList<long> shape, Slot
     };
 
     /// <summary>Bytes that the optimizer needs while it takes this parameter's step.</summary>
-    public long UpdateBytes(TrainingArguments training) => training.Optim switch
+    public long UpdateBytes(TrainingArguments training, bool isOnHost) => training.Optim switch
     {
         OptimizerName.Sgd => (training.WeightDecay == 0 || Shape.Count < 2 ? 0 : 4 * Count) + (SgdOptions.Parse(training.OptimArgs).Nesterov ? 4 * Count : 0),
         OptimizerName.Adafactor => 8 * Count,
-        var name when IsIn8Bits(name) => BytesOf8BitStep * Count,
+        var name when IsIn8Bits(name) && !isOnHost => BytesOf8BitStep * Count,
         _ => 0,
     };
 
-    /// <summary>Of an element: both means unpacked (codes as int32, magnitudes and values in fp32), and packed again (padded, absolute, scaled, codes, and the signed map's corrections).</summary>
+    /// <summary>Elsewhere than on the host, of an element: both means unpacked (codes as int32, magnitudes and values in fp32), and packed again (padded, absolute, scaled, codes, and the signed map's corrections).</summary>
     private const int BytesOf8BitStep = 2 * 12 + 32 + 17;
 
     private bool IsIn8Bits(OptimizerName name) =>

@@ -4,23 +4,21 @@ using static TorchSharp.torch;
 
 namespace FineTuneService.Training.Optimization;
 
-/// <summary>One step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), over many parameters in one fused kernel.</summary>
+/// <summary>One step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), over many parameters at once.</summary>
 public sealed record AdamWRule(double WeightDecay, double Beta1 = 0.9, double Beta2 = 0.999, double Epsilon = 1e-8)
 {
     /// <summary>Names of its state: the means of the gradient and of its square, and the steps done.</summary>
     public const string ExpAvg = "exp_avg", ExpAvgSq = "exp_avg_sq", Steps = "step";
 
+    /// <summary>What stands in the place of a mean that lies in 8 bits.</summary>
+    public const string Codes = "_codes", Magnitudes = "_absmax";
+
+    /// <summary>In libtorch's fused kernel; on the host, <see cref="AdamWLoop"/> is faster.</summary>
     /// <param name="entries">Parameters, each with its gradient and its means, which are updated.</param>
     /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
     /// <param name="divisor">Of the gradients, a scalar, fp32.</param>
     public void Apply(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient, Tensor ExpAvg, Tensor ExpAvgSq)> entries, double learningRate, Tensor foundInf, Tensor divisor)
     {
-        if (entries.All(entry => HostLoop.IsPlain(entry.Parameter.Weight)))
-        {
-            if (foundInf.ToSingle() == 0)
-                AdamWLoop.Apply(entries, this, learningRate, divisor.ToSingle());
-            return;
-        }
         foreach (var group in entries.GroupBy(entry => (entry.Parameter.Decays, entry.Parameter.RateScale)))
             TorchScript.AdamW(
                 [.. group.Select(entry => entry.Parameter.Weight)],
@@ -59,6 +57,11 @@ public sealed class AdamW : Optimizer
 
     protected override bool DividesGradients => true;
 
-    protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor) =>
-        _rule.Apply([.. active.Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq]))], learningRate, foundInf, divisor);
+    protected override void Update(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> active, double learningRate, Tensor foundInf, Tensor divisor)
+    {
+        if (IsHostLoop)
+            AdamWLoop.Apply(active, _rule, learningRate, foundInf, divisor);
+        else
+            _rule.Apply([.. active.Select(entry => (entry.Parameter, entry.Gradient, entry.Parameter.State[AdamWRule.ExpAvg], entry.Parameter.State[AdamWRule.ExpAvgSq]))], learningRate, foundInf, divisor);
+    }
 }

@@ -16,15 +16,18 @@ internal static unsafe class AdamWLoop
     private const int Lanes = HostLoop.Lanes;
     private const float Least = 1e-36f;
 
-    /// <param name="divisor">Of the gradients.</param>
-    public static void Apply(
-        IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient, Tensor ExpAvg, Tensor ExpAvgSq)> entries, AdamWRule rule, double learningRate, float divisor)
+    /// <param name="entries">Parameters, each with its gradient in any form; their state is updated.</param>
+    /// <param name="foundInf">A scalar, fp32: with 1 in it everything stays as it is.</param>
+    /// <param name="divisor">Of the gradients, a scalar, fp32.</param>
+    public static void Apply(IReadOnlyList<(TrainedParameter Parameter, Tensor Gradient)> entries, AdamWRule rule, double learningRate, Tensor foundInf, Tensor divisor)
     {
+        if (foundInf.ToSingle() > 0)
+            return;
         var targets = ArrayPool<Target>.Shared.Rent(entries.Count);
         Span<long> counts = stackalloc long[entries.Count];
         for (var i = 0; i < entries.Count; i++)
         {
-            var (parameter, gradient, expAvg, expAvgSq) = entries[i];
+            var (parameter, gradient) = entries[i];
             var rate = learningRate * parameter.RateScale;
             counts[i] = parameter.Weight.numel();
             double steps = *HostLoop.Address<float>(parameter.State[AdamWRule.Steps]) += 1;
@@ -33,21 +36,21 @@ internal static unsafe class AdamWLoop
                 Weight = HostLoop.Address<float>(parameter.Weight),
                 Gradient = HostNumbers.Of(gradient.is_contiguous() ? gradient : gradient.contiguous()),
                 Copy = parameter.Copy is { } copy ? HostLoop.Address<ushort>(copy) : null,
-                ExpAvg = HostLoop.Address<float>(expAvg),
-                ExpAvgSq = HostLoop.Address<float>(expAvgSq),
+                ExpAvg = Mean.Of(parameter, AdamWRule.ExpAvg),
+                ExpAvgSq = Mean.Of(parameter, AdamWRule.ExpAvgSq),
                 Kept = (float)(1 - (parameter.Decays ? rate * rule.WeightDecay : 0)),
                 StepSize = (float)(rate / (1 - Math.Pow(rule.Beta1, steps))),
                 RootFactor = (float)(1 / Math.Sqrt(1 - Math.Pow(rule.Beta2, steps))),
             };
             if (parameter.Rows is { Values: not null } rows)
-                targets[i].Rows = rows.Show(expAvg, expAvgSq);
+                targets[i].Rows = rows.Show(parameter.State[AdamWRule.ExpAvg], parameter.State[AdamWRule.ExpAvgSq]);
         }
         fixed (Target* first = targets)
         {
             var work = new Work
             {
                 Targets = first,
-                GradientFactor = 1 / divisor,
+                GradientFactor = 1 / divisor.ToSingle(),
                 ExpAvgShare = (float)(1 - rule.Beta1),
                 ExpAvgSqKept = (float)rule.Beta2,
                 ExpAvgSqShare = (float)(1 - rule.Beta2),
@@ -62,6 +65,11 @@ internal static unsafe class AdamWLoop
     {
         var work = (Work*)data;
         ref var target = ref work->Targets[tensor];
+        if (target.ExpAvg.Codes is not null)
+        {
+            StepCoded(work, target, from, count);
+            return;
+        }
         if (target.Rows.Width == 0)
         {
             Step(work, target, target.Gradient, from, from, count);
@@ -81,14 +89,32 @@ internal static unsafe class AdamWLoop
         }
     }
 
+    private static void Step(Work* work, in Target target, HostNumbers gradient, long gradientFrom, long from, int count) =>
+        Step(work, target, gradient, gradientFrom, from, target.ExpAvg.Values + from, target.ExpAvgSq.Values + from, count);
+
+    private static void StepCoded(Work* work, in Target target, long from, int count)
+    {
+        float* mean = stackalloc float[DynamicMap.BlockSize], square = stackalloc float[DynamicMap.BlockSize];
+        for (long at = from, end = from + count; at < end; at += DynamicMap.BlockSize) // A loop's block is some of these.
+        {
+            var some = (int)Math.Min(DynamicMap.BlockSize, end - at);
+            ref float magnitude = ref target.ExpAvg.Magnitudes[at / DynamicMap.BlockSize], magnitudeSq = ref target.ExpAvgSq.Magnitudes[at / DynamicMap.BlockSize];
+            DynamicMapLoop.Signed.Dequantize(target.ExpAvg.Codes + at, magnitude, mean, some);
+            DynamicMapLoop.Unsigned.Dequantize(target.ExpAvgSq.Codes + at, magnitudeSq, square, some);
+            Step(work, target, target.Gradient, at, at, mean, square, some);
+            magnitude = DynamicMapLoop.Signed.Quantize(mean, target.ExpAvg.Codes + at, some);
+            magnitudeSq = DynamicMapLoop.Unsigned.Quantize(square, target.ExpAvgSq.Codes + at, some);
+        }
+    }
+
     /// <param name="gradientFrom">The place in the gradient of what belongs to place <paramref name="from"/> of the weight.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Step(Work* work, in Target target, HostNumbers gradient, long gradientFrom, long from, int count)
+    private static void Step(Work* work, in Target target, HostNumbers gradient, long gradientFrom, long from, float* expAvg, float* expAvgSq, int count)
     {
         Vector512<float>
             factor = Vector512.Create(work->GradientFactor), share = Vector512.Create(work->ExpAvgShare), keptSq = Vector512.Create(work->ExpAvgSqKept), shareSq = Vector512.Create(work->ExpAvgSqShare),
             epsilon = Vector512.Create(work->Epsilon), kept = Vector512.Create(target.Kept), stepSize = Vector512.Create(target.StepSize), rootFactor = Vector512.Create(target.RootFactor);
-        float* weight = target.Weight + from, expAvg = target.ExpAvg + from, expAvgSq = target.ExpAvgSq + from;
+        var weight = target.Weight + from;
         var copy = target.Copy is null ? null : target.Copy + from;
         float* last = stackalloc float[4 * Lanes];
         var lastCopy = stackalloc ushort[Lanes];
@@ -148,9 +174,21 @@ internal static unsafe class AdamWLoop
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> OrZero(Vector512<float> numbers) => Vector512.GreaterThan(Vector512.Abs(numbers), Vector512.Create(Least)) & numbers;
 
+    /// <summary>In fp32, or in 8 bits.</summary>
+    private struct Mean
+    {
+        public float* Values, Magnitudes;
+        public byte* Codes;
+
+        public static Mean Of(TrainedParameter parameter, string name) => parameter.State.TryGetValue(name, out var values)
+            ? new() { Values = HostLoop.Address<float>(values) }
+            : new() { Codes = HostLoop.Address<byte>(parameter.State[name + AdamWRule.Codes]), Magnitudes = HostLoop.Address<float>(parameter.State[name + AdamWRule.Magnitudes]) };
+    }
+
     private struct Target
     {
-        public float* Weight, ExpAvg, ExpAvgSq;
+        public float* Weight;
+        public Mean ExpAvg, ExpAvgSq;
         public HostNumbers Gradient;
         public ushort* Copy;
         public float Kept, StepSize, RootFactor;

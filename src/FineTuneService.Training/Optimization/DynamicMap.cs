@@ -9,6 +9,9 @@ public sealed class DynamicMap
 {
     public const int BlockSize = 256;
 
+    /// <summary>Of a block of nothing but 0.</summary>
+    internal const float LeastDivisor = 1e-38f;
+
     private readonly float[] _values, _midpoints;
 
     private DynamicMap(float[] values)
@@ -16,6 +19,9 @@ public sealed class DynamicMap
         _values = values;
         _midpoints = [.. values.Zip(values.Skip(1), (low, high) => (low + high) / 2)];
         Zero = Array.IndexOf(values, 0f);
+        // As bitsandbytes' kernel: what would be rounded to a value of the other sign takes the next on its own side; 0 counts as positive.
+        if (Zero > 0)
+            _midpoints[Zero - 1] = -LeastDivisor;
     }
 
     /// <summary>For values on both sides of 0.</summary>
@@ -26,6 +32,9 @@ public sealed class DynamicMap
 
     /// <summary>The 256 values, rising, between −1 or 0 and 1.</summary>
     public IReadOnlyList<float> Values => _values;
+
+    /// <summary>A number has the code of how many of these are less than it.</summary>
+    internal IReadOnlyList<float> Midpoints => _midpoints;
 
     /// <summary>The code of 0.</summary>
     public int Zero { get; }
@@ -39,10 +48,8 @@ public sealed class DynamicMap
         var count = values.numel();
         var blocks = functional.pad(values.reshape(-1), [0, -count & (BlockSize - 1)]).view(-1, BlockSize);
         var magnitudes = blocks.abs().amax([1]);
-        var scaled = blocks / magnitudes.clamp_min(1e-38).unsqueeze(1);
+        var scaled = blocks / magnitudes.clamp_min(LeastDivisor).unsqueeze(1);
         var codes = bucketize(scaled, tensor(_midpoints, device: values.device), outInt32: true);
-        if (_values[0] < 0)
-            codes = KeepSign(codes, scaled);
         return (codes.to(ScalarType.Byte).view(-1).narrow(0, 0, count), magnitudes);
     }
 
@@ -51,12 +58,5 @@ public sealed class DynamicMap
     {
         var values = tensor(_values, device: codes.device).index_select(0, codes.to(ScalarType.Int32));
         return values.mul_(magnitudes.repeat_interleave(BlockSize).narrow(0, 0, codes.numel()));
-    }
-
-    /// <summary>As bitsandbytes' kernel: what is rounded to a value of the other sign takes the next on its own side; 0 counts as positive.</summary>
-    private Tensor KeepSign(Tensor codes, Tensor scaled)
-    {
-        var rounded = tensor(_values, device: codes.device).index_select(0, codes.view(-1)).view(codes.shape);
-        return where(rounded.ge(0).logical_and(scaled.lt(0)), codes - 1, codes);
     }
 }

@@ -12,22 +12,26 @@ public abstract class Optimizer : IDisposable
     private readonly bool _makesCopies;
 
     /// <param name="layerwiseDecay">See <see cref="TrainingArguments.LayerwiseLrDecay"/>.</param>
-    /// <param name="takesAnyForm">Whether <see cref="Update"/>, on the host, takes the gradient of a table's rows for that of the table, and gradients in bf16, and makes <see cref="TrainedParameter.Copy"/>.</param>
+    /// <param name="takesAnyForm">Whether <see cref="Update"/>, where all weights lie on the host, is a loop of ours that takes the gradient of a table's rows for that of the table, and gradients in bf16, and that makes <see cref="TrainedParameter.Copy"/>.</param>
     protected Optimizer(PretrainedModel model, double layerwiseDecay = 1, bool takesAnyForm = false)
     {
         _masters = model.Masters;
+        var trained = model.named_parameters().Where(entry => entry.parameter.requires_grad).ToList();
+        IsHostLoop = takesAnyForm && trained.All(entry => HostLoop.IsPlain(_masters?.Exact(entry.name, entry.parameter) ?? entry.parameter));
         var tables = model.named_modules().Where(entry => entry.module is Embedding).ToDictionary(entry => $"{entry.name}.weight", entry => (Embedding)entry.module);
         var depths = new ParameterDepths(model);
         Parameters =
         [
-            .. from entry in model.named_parameters()
-               where entry.parameter.requires_grad
-               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name), takesAnyForm),
+            .. from entry in trained
+               select new TrainedParameter(entry.name, entry.parameter, _masters, Math.Pow(layerwiseDecay, depths.BelowHead(entry.name)), tables.GetValueOrDefault(entry.name), IsHostLoop),
         ];
         _makesCopies = Parameters.All(parameter => parameter.Copy is not null);
     }
 
     protected IReadOnlyList<TrainedParameter> Parameters { get; }
+
+    /// <summary>Whether its step is a loop of ours, on the host.</summary>
+    protected bool IsHostLoop { get; }
 
     /// <summary>Follows the weights from step to step; null: nobody asked for it.</summary>
     public WeightAverage? Average { get; init; }

@@ -21,7 +21,7 @@ public sealed class TrainedParameter : IDisposable
         (Name, _parameter, _isCopy, RateScale, _table) = (name, parameter, masters is not null, rateScale, table);
         Weight = masters?.Exact(name, parameter) ?? parameter;
         Decays = parameter.ndim >= 2;
-        if (!takesAnyForm || !HostLoop.IsPlain(Weight))
+        if (!takesAnyForm)
             return;
         _takesBf16 = _isCopy && HostLoop.IsBf16(parameter);
         if (table is not null && Weight.numel() >= RowGradient.Smallest)

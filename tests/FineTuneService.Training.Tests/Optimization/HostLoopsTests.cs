@@ -44,6 +44,40 @@ public sealed class HostLoopsTests : IDisposable
         Assert.All(expected.Zip(actual), pair => Assert.True(pair.First.allclose(pair.Second, rtol: 1e-5, atol: 1e-7)));
     }
 
+    /// <summary>Whole blocks of 256, and a beginning of another.</summary>
+    [Theory]
+    [InlineData(64, 80)]
+    [InlineData(500, 701)]
+    public void A_step_in_8_bits_has_the_bits_of_one_in_fp32_that_is_quantised(int rows, int columns)
+    {
+        var rule = new AdamWRule(WeightDecay: 0.1);
+        using TwoWeights exact = new(rows, columns), coded = new(rows, columns), asOnGpu = new(rows, columns);
+        using var ofExact = new AdamW(exact, rule);
+        using AdamW8bit ofCoded = new(coded, rule), ofGpu = new(asOnGpu, rule, mayLoop: false);
+        var (means, codes) = (ofExact.State.ToDictionary(entry => entry.Name, entry => entry.Tensor), ofCoded.State.ToDictionary(entry => entry.Name, entry => entry.Tensor));
+        for (var step = 1; step <= 4; step++)
+        {
+            foreach (var (mean, map) in Maps)
+                means[$"{mean}.matrix"].copy_(map.Dequantize(codes[$"{mean}_codes.matrix"], codes[$"{mean}_absmax.matrix"]).view(rows, columns));
+            foreach (var (model, optimizer) in new (TwoWeights, Optimizer)[] { (exact, ofExact), (coded, ofCoded), (asOnGpu, ofGpu) })
+            {
+                model.SetGradients(step);
+                optimizer.Step(Rate, MaxGradNorm);
+            }
+            Assert.Equal(exact.matrix, coded.matrix);
+            foreach (var (mean, map) in Maps)
+                Assert.Equal(map.Quantize(means[$"{mean}.matrix"]), (codes[$"{mean}_codes.matrix"], codes[$"{mean}_absmax.matrix"]));
+        }
+        Assert.InRange((coded.matrix - asOnGpu.matrix).abs().mean().ToDouble(), 0, 1e-3 * Rate); // Few numbers fall to the other side of a midpoint.
+    }
+
+    private static (string, DynamicMap)[] Maps => [(AdamWRule.ExpAvg, DynamicMap.Signed), (AdamWRule.ExpAvgSq, DynamicMap.Unsigned)];
+
+    /// <summary>Whatever the numbers; for one of them or the next, see <see cref="DynamicMapLoop"/>, no two midpoints may share the upper half of their bits.</summary>
+    [Fact]
+    public void Codes_are_told_apart_by_the_upper_half_of_a_number() =>
+        Assert.All(Maps, map => Assert.Equal(255, map.Item2.Midpoints.Select(midpoint => BitConverter.SingleToInt32Bits(midpoint) >> 16).Distinct().Count()));
+
     [Fact]
     public void A_mean_that_falls_for_long_ends_at_nothing()
     {
