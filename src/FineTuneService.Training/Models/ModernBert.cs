@@ -231,10 +231,12 @@ internal sealed class ModernBertModel : Module<ModelInputs, Tensor>
     {
         var encoder = new EncoderView(inputs);
         var positions = arange(inputs.InputIds.size(1), device: inputs.InputIds.device); // [seq]
-        var near = (positions.unsqueeze(1) - positions).abs() <= _config.LocalAttention / 2; // [seq, seq]
+        var distance = (positions.unsqueeze(1) - positions).abs(); // [seq, seq]
+        var near = distance <= _config.LocalAttention / 2;
         var hidden = embeddings.call(inputs, encoder);
         var global = View(_globalTheta, encoder.Mask);
-        var local = View(_localTheta, encoder.Mask is { } padding ? padding & near : near);
+        // Padding far from every token sees itself: a softmax over nothing would be no number, and nor would the gradients of all keys.
+        var local = View(_localTheta, encoder.Mask is { } padding ? (padding & near) | distance.eq(0) : near);
         return encoder.Rows(final_norm.call(layers.Run(hidden, (layer, input) => layer.call(input, layer.IsLocal ? local : global))));
 
         ModernBertView View(double theta, Tensor? mask)

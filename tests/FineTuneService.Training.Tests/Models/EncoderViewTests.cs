@@ -27,6 +27,20 @@ public sealed class EncoderViewTests
     [MemberData(nameof(Cases))]
     public void With_neftunes_noise_too(string golden) => Compare(golden, noise: 5);
 
+    /// <summary>In a narrow window there is padding that has no token within reach.</summary>
+    [Fact]
+    public void Far_from_every_token_there_are_gradients_with_dropout_too()
+    {
+        using var scope = NewDisposeScope();
+        var config = (ModernBertConfig)PretrainedConfig.Read(Path.Combine(Root, "modernbert-tokencls"));
+        using var model = (config with { AttentionDropout = 0.1 }).Create(ModelHead.TokenClassification);
+        PretrainedFolder.Initialize(model, seed: 1);
+
+        var (_, gradients) = Run(model, Rows([4, 12, 1, 7], padding: 0));
+
+        Assert.All(gradients, gradient => Assert.True(gradient.Value.isfinite().all().ToBoolean(), gradient.Key));
+    }
+
     private static void Compare(string golden, double noise)
     {
         using var scope = NewDisposeScope();
