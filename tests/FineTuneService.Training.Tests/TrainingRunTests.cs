@@ -27,6 +27,25 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal((wanted, wanted), (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32));
     }
 
+    /// <summary>What only training rows are to have, as weights of classes, is no part of a score.</summary>
+    [Theory]
+    [InlineData("""{"type": "text-classification", "class_weights": {"b": 9}}""", """{"text": "a few words", "label": "a"}""", """{"text": "others", "label": "b"}""")]
+    [InlineData("""{"type": "token-classification", "label_all_tokens": true}""", """{"tokens": ["unhappily", "noon"], "tags": ["O", "B-X"]}""", """{"tokens": ["otherworldly"], "tags": ["B-X"]}""")]
+    public void A_finished_run_is_scored_as_it_scored_itself(string task, params string[] rows)
+    {
+        File.WriteAllLines(Path.Combine(_folder.Path, "rows.jsonl"), rows);
+        File.WriteAllText(_folder.Job, $$"""
+            {"base_model": "{{Path.Combine(AppContext.BaseDirectory, "samples", "models", "tiny-bert-en")}}", "task": {{task}}, "dataset": {"train": "rows.jsonl", "validation": "rows.jsonl"}, "training": {"max_steps": 1} }
+            """);
+        var events = new List<TrainingEvent>();
+        using (var run = TrainingRun.Prepare(_folder, CPU, events.Add, TimeProvider.System))
+            run.Trainer.Train(CancellationToken.None);
+
+        var scores = new FolderEvaluation(_folder.Checkpoint(1), new(new() { Train = Path.Combine(_folder.Path, "rows.jsonl") })).Run(CPU);
+
+        Assert.Equal(events.OfType<Evaluated>().Last().Metrics["eval_loss"], scores.Metrics["loss"], 1e-5);
+    }
+
     /// <summary>Otherwise an index would be out of range, somewhere in the middle of training.</summary>
     [Fact]
     public void A_tokenizer_with_more_tokens_than_the_model_is_refused()

@@ -31,6 +31,8 @@ public sealed record TextClassificationConfig : TrainingTaskConfig
 
     private protected override TrainingTaskConfig RowOptions => new TextClassificationConfig { ProblemType = ProblemType };
 
+    private protected override TrainingTaskConfig ToScore => this with { ClassWeights = null };
+
     private protected override TrainingTask Create(TokenizedDataset data, TrainingArguments arguments, Tokenizer tokenizer)
     {
         var faults = new FaultList();

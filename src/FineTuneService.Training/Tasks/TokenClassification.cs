@@ -20,6 +20,8 @@ public sealed record TokenClassificationConfig : TrainingTaskConfig
 
     public override ModelHead Head => ModelHead.TokenClassification;
 
+    private protected override TrainingTaskConfig ToScore => this with { LabelAllTokens = false };
+
     private protected override void Tokenize(DatasetSpec dataset, TrainingArguments arguments, Tokenizer tokenizer, DatasetDraft draft, PretrainedConfig? learnt)
     {
         var data = TaggedWordsData.Load(dataset, learnt?.Labels ?? LabelNames, arguments.DataSeed ?? arguments.Seed);

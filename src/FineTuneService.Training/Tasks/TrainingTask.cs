@@ -28,12 +28,13 @@ public abstract record TrainingTaskConfig : TaskConfig
         return task;
     }
 
-    /// <summary>All rows of one file, as training rows, to score a model on them that has learnt this task: with the labels that it knows.</summary>
+    /// <summary>All rows of one file, in the place of training rows, to score a model on them that has learnt this task: with the labels that it knows, and as its evaluations scored.</summary>
     /// <exception cref="FaultException">With file and line of each fault, such as a label that the model does not know.</exception>
     public TrainingTask LoadToScore(DatasetSpec dataset, TrainingArguments arguments, PretrainedConfig config, Tokenizer tokenizer)
     {
         Check(tokenizer);
-        return Create(TokenizedDataset.Build(draft => Tokenize(dataset, arguments, tokenizer, draft, config)), arguments, tokenizer);
+        var task = ToScore;
+        return task.Create(TokenizedDataset.Build(draft => task.Tokenize(dataset, arguments, tokenizer, draft, config)), arguments, tokenizer);
     }
 
     /// <summary>Reads the files into a draft, rows and facts.</summary>
@@ -45,6 +46,9 @@ public abstract record TrainingTaskConfig : TaskConfig
 
     /// <summary>This task with the defaults in place of all options that rows do not depend on: where it is equal, so are tokenized rows.</summary>
     private protected virtual TrainingTaskConfig RowOptions => this;
+
+    /// <summary>This task without what makes its training rows differ from those that it is evaluated on.</summary>
+    private protected virtual TrainingTaskConfig ToScore => this;
 
     /// <exception cref="FaultException">When the tokenizer lacks what the task needs.</exception>
     private protected virtual void Check(Tokenizer tokenizer) { }
