@@ -268,7 +268,7 @@ public sealed class Trainer(TrainerParts parts)
         using var averaged = parts.Optimizer.Average?.Use();
         var step = _state.GlobalStep;
         _state.Resume.SumsSinceLog = sinceLog.Read();
-        var best = IsBest();
+        var best = (final || Plan.SaveIsDue(step)) && IsBest(); // What a stop alone saves is no candidate: a run that was not stopped has none there.
         var bestBefore = (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint);
         if (best)
             (_state.BestGlobalStep, _state.BestMetric, _state.BestModelCheckpoint) = (step, _state.Resume.EvaluatedHere![MetricForBest], $"checkpoint-{step}");

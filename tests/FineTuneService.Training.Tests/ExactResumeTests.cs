@@ -42,6 +42,18 @@ public sealed class ExactResumeTests(ExactResumeTests.Plain plain) : IClassFixtu
         Assert.NotEqual(plain.Curve, whole.Curve()); // The arguments change something.
     }
 
+    /// <summary>The checkpoint of a stop is there to go on from: a run that was not stopped has none at that step, and must not end with another model.</summary>
+    [Fact]
+    public void Where_it_was_stopped_has_no_say_in_which_checkpoint_is_the_best()
+    {
+        using var run = new Run("adamw_torch", """{"eval_steps": 1, "load_best_model_at_end": true, "greater_is_better": true}""", "\"full\""); // The loss falls: the first candidate is the best.
+
+        Assert.False(run.Train(stopAt: 2));
+        Assert.True(run.Train(stopAt: null));
+
+        Assert.Equal(3, run.Events.OfType<RunSucceeded>().Single().BestStep);
+    }
+
     [Fact]
     public void What_an_average_run_publishes_and_scores_is_the_average()
     {
