@@ -17,7 +17,7 @@ internal sealed partial record LoraSelection(IReadOnlyList<LoraSelection.Chosen>
 
     /// <summary>Queries and values by the names that families give them, the first pair that exists; PEFT has the same choice as a table of families.</summary>
     private static readonly string[][] UsualTargets =
-        [["query", "value"], ["q_proj", "v_proj"], ["q_lin", "v_lin"], ["c_attn"], ["query_proj", "value_proj"], ["qkv_proj"], ["query_key_value"], ["in_proj"]];
+        [["query", "value"], ["q_proj", "v_proj"], ["q_lin", "v_lin"], ["c_attn"], ["query_proj", "value_proj"], ["qkv_proj"], ["Wqkv"], ["query_key_value"], ["in_proj"]];
 
     internal sealed record Chosen(string Name, int Rank, double Alpha);
 

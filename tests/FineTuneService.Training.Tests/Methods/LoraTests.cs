@@ -44,6 +44,18 @@ public sealed class LoraTests : IDisposable
     }
 
     [Fact]
+    public void Every_family_has_targets_that_need_not_be_named()
+    {
+        foreach (var folder in Directory.GetDirectories(Fixtures).Where(folder => File.Exists(Path.Combine(folder, "config.json"))))
+        {
+            var config = PretrainedConfig.Read(folder);
+            var head = config.Heads.Keys.First();
+            using var model = config.Create(head);
+            Assert.NotEmpty(LoraTargets.Find(model, new() { R = 1 }, head, []).Layers);
+        }
+    }
+
+    [Fact]
     public void Layers_and_ranks_can_be_chosen_one_by_one()
     {
         using var model = PretrainedConfig.Read(Llama).Create(ModelHead.CausalLm);
