@@ -28,7 +28,7 @@ public sealed record SweepSpec
     [Length(1, 64)]
     public string? Metric { get; init; }
 
-    /// <summary>Default: as <c>greater_is_better</c> of the specification, else <c>minimize</c> for a name that ends in <c>loss</c> or <c>perplexity</c>.</summary>
+    /// <summary>Default: as <c>greater_is_better</c> of the specification, else <c>minimize</c> for a name that ends in <c>loss</c>, <c>perplexity</c>, <c>mse</c> or <c>mae</c>.</summary>
     public SweepDirection? Direction { get; init; }
 
     /// <summary>Jobs of this sweep that wait in the queue or run at the same time; the next one is queued when one of them has ended.</summary>

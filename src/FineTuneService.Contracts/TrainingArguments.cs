@@ -179,7 +179,7 @@ public sealed record TrainingArguments
     [Length(1, 64)]
     public string? MetricForBestModel { get; init; }
 
-    /// <summary>Default: false for a name that ends in <c>loss</c> or <c>perplexity</c>, true otherwise.</summary>
+    /// <summary>Default: false for a name that ends in <c>loss</c>, <c>perplexity</c>, <c>mse</c> or <c>mae</c>, true otherwise.</summary>
     public bool? GreaterIsBetter { get; init; }
 
     /// <summary>Evaluations without improvement after which training stops; null never stops early.</summary>

@@ -142,11 +142,10 @@ public sealed class SpecResolver
         var metric = training.MetricForBestModel ?? (training.ForgettingWeight > 0
             ? Choose("/training/metric_for_best_model", Probe.AwareLoss, "What is forgotten counts by forgetting_weight.")
             : Choose("/training/metric_for_best_model", "loss", "Unless named, the best model has the lowest evaluation loss."));
-        var isLoss = metric.EndsWith("loss", StringComparison.Ordinal) || metric.EndsWith("perplexity", StringComparison.Ordinal);
         return training with
         {
             MetricForBestModel = metric,
-            GreaterIsBetter = training.GreaterIsBetter ?? Choose("/training/greater_is_better", !isLoss, "Loss and perplexity should fall, any other metric rise."),
+            GreaterIsBetter = training.GreaterIsBetter ?? Choose("/training/greater_is_better", !EvaluationMetric.ShouldFall(metric), "Losses, perplexities and errors should fall, any other metric rise."),
         };
     }
 

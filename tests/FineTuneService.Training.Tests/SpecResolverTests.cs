@@ -117,6 +117,9 @@ public sealed class SpecResolverTests
     [Theory]
     [InlineData("accuracy", true)]
     [InlineData("eval_loss", false)]
+    [InlineData("perplexity", false)]
+    [InlineData("eval_rmse", false)]
+    [InlineData("mae", false)]
     public void Losses_fall_and_other_metrics_rise(string metric, bool greaterIsBetter) =>
         Assert.Equal(greaterIsBetter, SpecResolver.Resolve(Spec with { Training = new() { MetricForBestModel = metric } }, Facts).Spec.Training.GreaterIsBetter);
 
