@@ -36,6 +36,9 @@ public static class LanguageModelLoss
     /// <param name="mayOverwrite">Whether the backward pass may write over the logits: nobody else needs them by then.</param>
     internal static Tensor Each(Tensor logits, Tensor labels, double smoothing = 0, bool mayOverwrite = false) => TokenCrossEntropy.Of(logits, labels, smoothing, mayOverwrite);
 
+    /// <summary>The exponential of a mean loss, but never infinite: no JSON holds such a number.</summary>
+    public static double Perplexity(double loss) => Math.Min(Math.Exp(loss), double.MaxValue);
+
     /// <summary>Where the label gets the highest logit, <c>[tokens]</c>; an ignored label is no class.</summary>
     internal static Tensor Hits(Tensor logits, Tensor labels) => logits.detach().argmax(-1).eq(labels);
 }

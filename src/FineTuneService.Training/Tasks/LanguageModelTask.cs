@@ -62,7 +62,7 @@ public sealed class LanguageModelTask(TokenizedDataset data, long padding, strin
         public override Scores Compute()
         {
             var scores = base.Compute();
-            return scores with { Metrics = new Dictionary<string, double>(scores.Metrics) { ["perplexity"] = Math.Exp(scores.Metrics["loss"]) } };
+            return scores with { Metrics = new Dictionary<string, double>(scores.Metrics) { ["perplexity"] = LanguageModelLoss.Perplexity(scores.Metrics["loss"]) } };
         }
     }
 }

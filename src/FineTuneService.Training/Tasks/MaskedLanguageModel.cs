@@ -125,7 +125,7 @@ public sealed class MaskedLanguageModelTask(TokenizedDataset data, MaskingRule r
         public override Scores Compute() => new(new Dictionary<string, double>
         {
             ["loss"] = _loss / _targets,
-            ["perplexity"] = Math.Exp(_loss / _targets),
+            ["perplexity"] = LanguageModelLoss.Perplexity(_loss / _targets),
             [TokenAccuracy] = _hits / _targets,
         });
     }

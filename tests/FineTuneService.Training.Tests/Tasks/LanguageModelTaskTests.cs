@@ -86,6 +86,14 @@ public sealed class LanguageModelTaskTests : IDisposable
         Assert.Equal(cat(logits).argmax(-1).eq(cat(labels)).to(ScalarType.Float64).mean().ToDouble(), metrics["mean_token_accuracy"], 1e-9);
     }
 
+    /// <summary>A run that does badly is told in JSON too.</summary>
+    [Fact]
+    public void Perplexity_is_a_number_whatever_the_loss()
+    {
+        Assert.Equal(Math.Exp(3), LanguageModelLoss.Perplexity(3));
+        Assert.Equal(double.MaxValue, LanguageModelLoss.Perplexity(1000));
+    }
+
     [Fact]
     public void Long_documents_and_separators_lose_no_token()
     {
