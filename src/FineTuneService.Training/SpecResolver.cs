@@ -58,6 +58,7 @@ public sealed class SpecResolver
         var method = spec.Method ?? resolver.Choose<MethodConfig>("/method", new FullFineTuningConfig(), "Every weight is trained unless a method is named.");
         ((TrainingMethodConfig)method).Check(faults);
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
+        ((TrainingTaskConfig)spec.Task).CheckInit(spec.Init, faults);
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
         Probe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Dataset, spec.Training, faults);

@@ -27,6 +27,15 @@ public sealed class SpecResolverTests
         Assert.Empty(Refused(Spec with { Task = new CausalLmConfig() }));
     }
 
+    [Fact]
+    public void Nothing_is_preferred_near_weights_that_are_drawn()
+    {
+        var faults = new FaultList();
+        SpecResolver.Resolve(Spec with { Task = new DpoConfig(), Init = WeightsFrom.Config }, Facts with { Columns = ["chosen", "rejected"] }, faults);
+
+        Assert.Equal("/init", Assert.Single(faults.All).Pointer);
+    }
+
     [Theory]
     [InlineData("label,sentence2,sentence1", null, "sentence1", "sentence2")]
     [InlineData("question,sentence,label", null, "question", "sentence")]

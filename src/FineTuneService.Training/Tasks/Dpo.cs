@@ -48,6 +48,9 @@ public sealed record DpoConfig : LanguageModelTaskConfig
             LabelSmoothing == 0 || LossType == DpoLossType.Sigmoid, "/task/label_smoothing", LabelSmoothing, "Only the sigmoid loss knows label smoothing.", "Leave it out, or set loss_type to sigmoid.");
     }
 
+    public override void CheckInit(WeightsFrom init, FaultList faults) => faults.Require(
+        init == WeightsFrom.Pretrained, "/init", "config", "Preferences are learnt near the base model, and weights that are drawn say nothing to stay near.", "Set init to pretrained, and train the model with another task before.");
+
     public override void CheckTraining(TrainingArguments training, FaultList faults)
     {
         faults.Require(training.KlToBaseWeight == 0, "/training/kl_to_base_weight", training.KlToBaseWeight, "Preferences are learnt near the base model as it is.", "Set task.beta: the larger, the nearer.");

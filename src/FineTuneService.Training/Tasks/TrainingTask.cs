@@ -67,6 +67,9 @@ public abstract record TrainingTaskConfig : TaskConfig
     /// <summary>Columns that every split must have, once they are resolved.</summary>
     public abstract IEnumerable<string> NeededColumns(DatasetSpec dataset);
 
+    /// <summary>Collects why first weights cannot come from there.</summary>
+    public virtual void CheckInit(WeightsFrom init, FaultList faults) { }
+
     /// <summary>Collects training arguments that this task cannot follow.</summary>
     public virtual void CheckTraining(TrainingArguments training, FaultList faults) { }
 
