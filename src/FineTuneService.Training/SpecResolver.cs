@@ -59,6 +59,7 @@ public sealed class SpecResolver
         ((TrainingMethodConfig)method).Check(faults);
         ((TrainingMethodConfig)method).CheckInit(spec.Init, faults);
         ((TrainingTaskConfig)spec.Task).CheckInit(spec.Init, faults);
+        ((TrainingTaskConfig)spec.Task).CheckMethod((TrainingMethodConfig)method, faults);
         ((TrainingTaskConfig)spec.Task).CheckTraining(spec.Training, faults);
         ForgettingProbe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Training, faults);
         Probe.Check((TrainingTaskConfig)spec.Task, spec.Init, spec.Dataset, spec.Training, faults);

@@ -28,6 +28,21 @@ public sealed class SpecResolverTests
     }
 
     [Fact]
+    public void A_generator_does_not_go_into_an_adapter()
+    {
+        IEnumerable<string> Refused(MethodConfig? method)
+        {
+            var faults = new FaultList();
+            SpecResolver.Resolve(Spec with { Task = new ReplacedTokenDetectionConfig(), Method = method }, Facts with { Columns = ["text"] }, faults);
+            return faults.All.Select(fault => fault.Pointer);
+        }
+
+        Assert.Equal("/method", Assert.Single(Refused(new LoraConfig())));
+        Assert.Equal("/method", Assert.Single(Refused(new QloraConfig())));
+        Assert.Empty(Refused(null));
+    }
+
+    [Fact]
     public void Nothing_is_preferred_near_weights_that_are_drawn()
     {
         var faults = new FaultList();

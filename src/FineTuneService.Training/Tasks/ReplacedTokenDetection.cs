@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using FineTuneService.Contracts;
 using FineTuneService.Training.Data;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 using static TorchSharp.torch;
@@ -30,6 +31,9 @@ public sealed record ReplacedTokenDetectionConfig : TrainingTaskConfig
     public override ModelHead Head => ModelHead.ReplacedTokenDetection;
 
     public override bool CanReplay => true;
+
+    public override void CheckMethod(TrainingMethodConfig method, FaultList faults) => faults.Require(
+        method is FullFineTuningConfig, "/method", Catalog.NameOf(method), "The generator is drawn, and trained whole beside the model: an adapter has no place for it.", "Set method to full, and freeze what is to stay.");
 
     public override void CheckTraining(TrainingArguments training, FaultList faults) => faults.Require(
         training.LabelSmoothingFactor == 0, "/training/label_smoothing_factor", training.LabelSmoothingFactor, "Whether a token was replaced is no class to smooth.", "Leave it out.");

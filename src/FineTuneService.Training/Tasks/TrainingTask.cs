@@ -4,6 +4,7 @@ using FineTuneService.Contracts;
 using FineTuneService.Training.Assessment;
 using FineTuneService.Training.Data;
 using FineTuneService.Training.Generation;
+using FineTuneService.Training.Methods;
 using FineTuneService.Training.Models;
 using FineTuneService.Training.Tokenization;
 using static TorchSharp.torch;
@@ -69,6 +70,9 @@ public abstract record TrainingTaskConfig : TaskConfig
 
     /// <summary>Collects why first weights cannot come from there.</summary>
     public virtual void CheckInit(WeightsFrom init, FaultList faults) { }
+
+    /// <summary>Collects why this cannot be learnt so.</summary>
+    public virtual void CheckMethod(TrainingMethodConfig method, FaultList faults) { }
 
     /// <summary>Collects training arguments that this task cannot follow.</summary>
     public virtual void CheckTraining(TrainingArguments training, FaultList faults) { }
