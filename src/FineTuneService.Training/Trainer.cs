@@ -297,7 +297,7 @@ public sealed class Trainer(TrainerParts parts)
 
     private void Prune()
     {
-        foreach (var deleted in parts.Store.Prune(Arguments.SaveTotalLimit, Arguments.LoadBestModelAtEnd ? _state.BestGlobalStep : null))
+        foreach (var deleted in parts.Store.Prune(Arguments.SaveTotalLimit, _state.BestGlobalStep))
             parts.Emit(new CheckpointDeleted { Path = $"checkpoints/checkpoint-{deleted}", Step = deleted, Epoch = Plan.Epoch(deleted) });
     }
 

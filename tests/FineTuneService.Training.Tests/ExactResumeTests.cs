@@ -54,6 +54,18 @@ public sealed class ExactResumeTests(ExactResumeTests.Plain plain) : IClassFixtu
         Assert.Equal(3, run.Events.OfType<RunSucceeded>().Single().BestStep);
     }
 
+    /// <summary>Even where the last is the result: whoever asks for the best later finds it.</summary>
+    [Fact]
+    public void The_best_checkpoint_stays()
+    {
+        using var run = new Run("adamw_torch", """{"load_best_model_at_end": false, "greater_is_better": true}""", "\"full\"");
+
+        Assert.True(run.Train(stopAt: null));
+
+        Assert.Equal(3, run.Events.OfType<RunSucceeded>().Single().BestStep);
+        Assert.Equal(["checkpoint-3", "checkpoint-9"], Directory.GetDirectories(run.Folder.Checkpoints).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
     [Fact]
     public void What_an_average_run_publishes_and_scores_is_the_average()
     {
