@@ -74,6 +74,10 @@ public sealed class TrainingRun : IDisposable
         spec = Adapt(spec, folder, task.Train.RowsPerEpoch, emit);
         var model = task.Configure(config).Create(taskConfig.Head);
         var weights = ((TrainingMethodConfig)spec.Method!).Prepare(model, taskConfig.Head, spec.Init == WeightsFrom.Config ? null : spec.BaseModel, spec.Training.Seed);
+        if (task.NeedsReference && weights.NewKeys.Count > 0)
+            throw new FaultException(
+                "/base_model", spec.BaseModel, $"The base model lacks what predicts its tokens ({string.Join(", ", weights.NewKeys.Take(3))}): it is drawn, and says nothing to compare with.",
+                "Choose a base model that was saved with its language head.");
         if (weights.NewKeys.Count > 0)
             emit(new Noted { Level = "info", Code = "new_weights", Message = $"Set anew, because the base model lacks them: {string.Join(", ", weights.NewKeys)}." });
         model.to(device);
