@@ -26,7 +26,8 @@ internal sealed class ParameterPlan(MethodConfig method, PretrainedConfig config
     public bool DoubleQuant => method is QloraConfig { UseDoubleQuant: true };
 
     /// <summary>Bytes of an unpacked weight's number.</summary>
-    public int QuantizedWidth => method is QloraConfig { ComputeDtype: ComputeType.Bfloat16 } ? 2 : 4;
+    /// <param name="width">Bytes of a number that the model computes with.</param>
+    public int QuantizedWidth(int width) => method is QloraConfig { ComputeDtype: { } type } ? type == ComputeType.Bfloat16 ? 2 : 4 : width;
 
     /// <summary>The parameter of this name, which comes to be when it is asked for first.</summary>
     public ParameterSlot Slot(string name, IReadOnlyList<long> shape, SlotKind kind)

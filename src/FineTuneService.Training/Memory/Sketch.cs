@@ -115,7 +115,7 @@ internal sealed partial class Sketch(PassShape shape, ParameterPlan plan)
     private Value Packed(Value input, long count, ParameterSlot weight, ParameterSlot[] parameters)
     {
         const long Chunk = 1 << 20, BytesOfChunk = 12;
-        var width = plan.QuantizedWidth;
+        var width = plan.QuantizedWidth(shape.Width);
         var unpacked = weight.Count * width + weight.Count / 64 * 12 + Math.Min(weight.Count, Chunk) * BytesOfChunk;
         var copies = width == shape.Width ? 0 : (input.Count + count) * width;
         var product = _tape.Run(count, shape.Width, [input], new() { Scratch = unpacked + copies, BackwardScratch = unpacked + copies });

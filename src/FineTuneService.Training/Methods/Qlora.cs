@@ -20,9 +20,9 @@ public sealed record QloraConfig : LoraConfig
     [JsonPropertyName("bnb_4bit_use_double_quant")]
     public bool UseDoubleQuant { get; init; } = true;
 
-    /// <summary>Type in which the unpacked weights are multiplied.</summary>
+    /// <summary>Type in which the unpacked weights are multiplied. Default: what the model computes in, see <c>mixed_precision</c>. transformers: float32.</summary>
     [JsonPropertyName("bnb_4bit_compute_dtype")]
-    public ComputeType ComputeDtype { get; init; }
+    public ComputeType? ComputeDtype { get; init; }
 
     /// <summary>Further modules that stay as they are, by name or ending.</summary>
     [JsonPropertyName("llm_int8_skip_modules")]
@@ -30,7 +30,7 @@ public sealed record QloraConfig : LoraConfig
 
     protected override PretrainedFolder.Loaded LoadBase(string folder, PretrainedModel model, long seed)
     {
-        var type = ComputeDtype == ComputeType.Bfloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
+        ScalarType? type = ComputeDtype switch { ComputeType.Bfloat16 => ScalarType.BFloat16, ComputeType.Float32 => ScalarType.Float32, _ => null };
         var layers = (
             from module in model.named_modules()
             where module.name.StartsWith(model.BaseModelPrefix + ".", StringComparison.Ordinal) && !(ModulesToSave ?? []).Concat(SkipModules ?? []).Any(skipped => $".{module.name}.".Contains($".{skipped}.", StringComparison.Ordinal))

@@ -71,6 +71,15 @@ public sealed class QloraTests : IDisposable
     }
 
     [Fact]
+    public void Its_matrices_are_multiplied_in_what_the_model_computes_in_unless_told_otherwise()
+    {
+        using Run usual = new(Config, ScalarType.BFloat16), same = new(Config with { ComputeDtype = ComputeType.Bfloat16 }, ScalarType.BFloat16), other = new(Config with { ComputeDtype = ComputeType.Float32 }, ScalarType.BFloat16);
+        var losses = usual.Train(0, 3);
+        Assert.Equal(losses, same.Train(0, 3));
+        Assert.NotEqual(losses, other.Train(0, 3));
+    }
+
+    [Fact]
     public void Its_adapter_goes_with_the_unquantised_base()
     {
         using var run = new Run(Config with { LoraDropout = 0 });
@@ -113,10 +122,13 @@ public sealed class QloraTests : IDisposable
     {
         public static readonly Batch Batch = MakeBatch();
 
-        public Run(QloraConfig config, string? folder = null)
+        public Run(QloraConfig config, ScalarType type) : this(config, null, type) { }
+
+        public Run(QloraConfig config, string? folder = null, ScalarType type = ScalarType.Float32)
         {
             Model = PretrainedConfig.Read(folder ?? Llama).Create(ModelHead.CausalLm);
             Adapter = (LoraAdapter)config.Prepare(Model, ModelHead.CausalLm, folder ?? Llama, seed: 1);
+            Model.ComputeIn(type);
             Optimizer = new(Model, weightDecay: 0.01);
         }
 

@@ -16,22 +16,32 @@ public sealed class Nf4MatrixTests : IDisposable
         _scope.Dispose();
     }
 
-    [Fact]
-    public void Each_value_gets_the_nearest_code_of_its_block()
+    /// <summary>One block and a half, many, and more than a thread takes at a time.</summary>
+    [Theory]
+    [InlineData(7, 13)]
+    [InlineData(64, 96)]
+    [InlineData(700, 301)]
+    public void Each_value_gets_the_nearest_code_of_its_block_and_becomes_that_times_its_magnitude(long rows, long columns)
     {
-        var matrix = randn([64, 96], generator: _generator);
+        var matrix = randn([rows, columns], generator: _generator);
         using var packed = Nf4Matrix.Quantize(matrix, doubleQuant: false);
 
         var bytes = packed.Stored.First().data<byte>().ToArray();
+        var unpacked = packed.Dequantize();
+        var (back, magnitudes) = (unpacked.data<float>().ToArray(), packed.Stored.Last().data<float>().ToArray());
+        Assert.Equal(unpacked.to(ScalarType.BFloat16), packed.Dequantize(ScalarType.BFloat16));
+        Assert.Equal(unpacked.to(ScalarType.Float16), packed.Dequantize(ScalarType.Float16));
         var values = matrix.data<float>().ToArray();
         foreach (var (block, start) in values.Chunk(Nf4Matrix.BlockSize).Select((block, index) => (block, index * Nf4Matrix.BlockSize)))
         {
-            var scale = 1 / block.Max(Math.Abs);
+            Assert.Equal(block.Max(Math.Abs), magnitudes[start / Nf4Matrix.BlockSize]);
+            var scale = 1 / magnitudes[start / Nf4Matrix.BlockSize];
             for (var i = 0; i < block.Length; i++)
             {
                 var nearest = Enumerable.Range(0, 16).MinBy(code => Math.Abs(Nf4Codes.NormalFloat[code] - block[i] * scale));
                 var pair = bytes[(start + i) / 2];
                 Assert.Equal(nearest, i % 2 == 0 ? pair >> 4 : pair & 15);
+                Assert.Equal(Nf4Codes.NormalFloat[nearest] * magnitudes[start / Nf4Matrix.BlockSize], back[start + i]);
             }
         }
     }

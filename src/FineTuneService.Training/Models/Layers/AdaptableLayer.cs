@@ -26,8 +26,8 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
 
     public virtual bool CanQuantize => false;
 
-    /// <summary>Type in which a quantised weight is multiplied.</summary>
-    protected ScalarType ComputeType { get; private set; }
+    /// <summary>Type in which a quantised weight is multiplied; null: that of its input.</summary>
+    protected ScalarType? ComputeType { get; private set; }
 
     /// <summary>PEFT's <c>fan_in_fan_out</c>: the weight lies as <c>[in, out]</c>.</summary>
     internal virtual bool IsStoredInByOut => false;
@@ -52,7 +52,7 @@ public abstract class AdaptableLayer(string name) : Module<Tensor, Tensor>(name)
     }
 
     /// <summary>Puts a packed matrix, <c>[out, in]</c>, in place of the weight, which is gone with its memory.</summary>
-    public void Quantize(Nf4Matrix matrix, ScalarType computeType)
+    public void Quantize(Nf4Matrix matrix, ScalarType? computeType)
     {
         var weight = get_parameter("weight");
         ConditionallyRegisterParameter("weight", (TorchSharp.Modules.Parameter?)null);

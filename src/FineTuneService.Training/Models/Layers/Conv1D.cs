@@ -32,5 +32,5 @@ public sealed class Conv1D : AdaptableLayer
 
     protected override Tensor Base(Tensor input) => Quantized is null ? functional.linear(input, weight.t(), bias) : Multiply(input) + bias;
 
-    internal override Tensor Multiply(Tensor input) => Quantized?.Multiply(input, ComputeType) ?? functional.linear(input, weight.t());
+    internal override Tensor Multiply(Tensor input) => Quantized?.Multiply(input, ComputeType ?? input.dtype) ?? functional.linear(input, weight.t());
 }

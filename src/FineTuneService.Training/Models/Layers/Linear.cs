@@ -37,5 +37,5 @@ public sealed class Linear : AdaptableLayer
         return bias is null ? product : product + bias;
     }
 
-    internal override Tensor Multiply(Tensor input) => Quantized?.Multiply(input, ComputeType) ?? functional.linear(input, weight);
+    internal override Tensor Multiply(Tensor input) => Quantized?.Multiply(input, ComputeType ?? input.dtype) ?? functional.linear(input, weight);
 }

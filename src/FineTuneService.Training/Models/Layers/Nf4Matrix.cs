@@ -19,6 +19,9 @@ public sealed class Nf4Matrix : Module
     /// <summary>Elements that are packed or unpacked at a time, so that what is needed besides stays small: in a processor's cache, at best.</summary>
     private const long Chunk = 1 << 20;
 
+    /// <summary>That a block of nothing but 0 is divided by.</summary>
+    internal const float LeastMagnitude = 1e-38f;
+
     /// <summary>Elements of a matrix with which it is worth a look.</summary>
     private const long Large = 1 << 24;
 
@@ -70,11 +73,17 @@ public sealed class Nf4Matrix : Module
         {
             using var inner = NewDisposeScope();
             var length = Math.Min(Chunk, count - start);
-            var blocks = functional.pad(flat.narrow(0, start, length).to(device).to(ScalarType.Float32), [0, -length & (BlockSize - 1)]).view(-1, BlockSize);
-            var largest = blocks.abs().amax([1]);
-            var codes = bucketize(blocks * (1 / largest.clamp_min(1e-38)).unsqueeze(1), midpoints, outInt32: true).to(ScalarType.Byte).view(-1, 2);
-            packed.narrow(0, start / 2, (length + 1) / 2).copy_((codes.select(1, 0) * 16 + codes.select(1, 1)).narrow(0, 0, (length + 1) / 2));
-            absmax.narrow(0, start / BlockSize, largest.numel()).copy_(largest);
+            var values = flat.narrow(0, start, length).to(device).to(ScalarType.Float32);
+            var (bytes, magnitudes) = (packed.narrow(0, start / 2, (length + 1) / 2), absmax.narrow(0, start / BlockSize, (length + BlockSize - 1) / BlockSize));
+            if (HostLoop.IsPlain(values))
+            {
+                Nf4Loop.Quantize(values, bytes, magnitudes);
+                continue;
+            }
+            var blocks = functional.pad(values, [0, -length & (BlockSize - 1)]).view(-1, BlockSize);
+            magnitudes.copy_(blocks.abs().amax([1]));
+            var codes = bucketize(blocks * (1 / magnitudes.clamp_min(LeastMagnitude)).unsqueeze(1), midpoints, outInt32: true).to(ScalarType.Byte).view(-1, 2);
+            bytes.copy_((codes.select(1, 0) * 16 + codes.select(1, 1)).narrow(0, 0, (length + 1) / 2));
         }
         if (!doubleQuant)
             return new(matrix.shape, packed, absmax);
@@ -98,6 +107,11 @@ public sealed class Nf4Matrix : Module
         using var scope = NewDisposeScope();
         Tensor packed = get_buffer(Packed)!, pairs = get_buffer(Pairs)!, magnitudes = Magnitudes();
         var values = empty(Count, type, Device);
+        if (HostNumbers.AreIn(values))
+        {
+            Nf4Loop.Dequantize(packed, magnitudes, pairs, values);
+            return values.view(Shape).MoveToOuterDisposeScope();
+        }
         for (long start = 0; start < Count; start += Chunk)
         {
             using var inner = NewDisposeScope();
@@ -143,7 +157,7 @@ public sealed class Nf4Matrix : Module
         var count = values.numel();
         var blocks = functional.pad(values, [0, -count & (NestedBlockSize - 1)]).view(-1, NestedBlockSize);
         var largest = blocks.abs().amax([1]);
-        var codes = bucketize(blocks * (1 / largest.clamp_min(1e-38)).unsqueeze(1), Midpoints(Nf4Codes.Dynamic).to(values.device), outInt32: true);
+        var codes = bucketize(blocks * (1 / largest.clamp_min(LeastMagnitude)).unsqueeze(1), Midpoints(Nf4Codes.Dynamic).to(values.device), outInt32: true);
         return (codes.to(ScalarType.Byte).view(-1).narrow(0, 0, count).clone(), largest);
     }
 
