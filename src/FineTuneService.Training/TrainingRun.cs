@@ -84,6 +84,8 @@ public sealed class TrainingRun : IDisposable
         backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = spec.Training.Tf32;
         if (spec.Training.GradientCheckpointing)
             model.EnableGradientCheckpointing();
+        if (spec.Training.MixedPrecision == MixedPrecision.Fp16 && device.type == TorchSharp.DeviceType.CPU && !MathKernels.MultipliesFp16)
+            emit(new Noted { Level = "warning", Code = "slow_precision", Message = "This processor has no products in fp16: a step may take tens of times as long as with mixed_precision no or bf16." });
         if (spec.Training.MixedPrecision != MixedPrecision.No)
             model.ComputeIn(spec.Training.MixedPrecision == MixedPrecision.Bf16 ? ScalarType.BFloat16 : ScalarType.Float16, weights.HoldsFrozen);
         if (spec.Training.NeftuneNoiseAlpha is { } alpha)

@@ -1,4 +1,5 @@
 using FineTuneService.Contracts;
+using FineTuneService.Training.Native;
 using FineTuneService.Training.Tests.Data;
 using static TorchSharp.torch;
 
@@ -25,6 +26,22 @@ public sealed class TrainingRunTests : IDisposable
         using var run = TrainingRun.Prepare(_folder, CPU, _ => { }, TimeProvider.System);
 
         Assert.Equal((wanted, wanted), (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32));
+    }
+
+    [Theory]
+    [InlineData("fp16")]
+    [InlineData("bf16")]
+    public void A_precision_that_this_processor_is_slow_in_is_told(string precision)
+    {
+        File.WriteAllText(Path.Combine(_folder.Path, "train.jsonl"), """{"text": "a few words"}""" + '\n');
+        File.WriteAllText(_folder.Job, $$"""
+            {"base_model": "{{LanguageFixtures.TinyLlama}}", "task": "causal-lm", "dataset": {"train": "train.jsonl", "validation_split": 0}, "training": {"max_steps": 1, "eval_strategy": "no", "mixed_precision": "{{precision}}"} }
+            """);
+        var events = new List<TrainingEvent>();
+
+        using var run = TrainingRun.Prepare(_folder, CPU, events.Add, TimeProvider.System);
+
+        Assert.Equal(precision == "fp16" && !MathKernels.MultipliesFp16, events.OfType<Noted>().Any(noted => noted.Code == "slow_precision"));
     }
 
     /// <summary>What only training rows are to have, as weights of classes, is no part of a score.</summary>

@@ -12,6 +12,9 @@ internal static unsafe class MathKernels
 
     private static readonly string[] Libraries = ["libtorch_cpu.so", "libtorch_cuda.so"];
 
+    /// <summary>Whether this processor multiplies numbers in fp16; where it does not, libtorch takes products one number at a time.</summary>
+    public static bool MultipliesFp16 { get; } = !X86Base.IsSupported || (X86Base.CpuId(7, 0).Edx & (1 << 23)) != 0; // AVX512-FP16
+
     /// <returns>True when MKL now takes what the processor offers and would not have done so by itself.</returns>
     public static bool UseWidest()
     {
