@@ -18,7 +18,8 @@ internal sealed unsafe class DynamicMapLoop
         _values = Pinned([.. map.Values]);
         _midpoints = Pinned([.. map.Midpoints, float.PositiveInfinity]);
         // By the upper half of a number's bits: the code of the least such number. The values lie further apart than such numbers, so that the code of each of them is this one or the next.
-        _firstCodes = Pinned([.. Enumerable.Range(0, 1 << 16).Select(upper => (byte)map.Midpoints.Count(midpoint => midpoint < Least(upper)))]);
+        float[] midpoints = [.. map.Midpoints];
+        _firstCodes = Pinned([.. Enumerable.Range(0, 1 << 16).Select(upper => Array.BinarySearch(midpoints, Least(upper))).Select(at => (byte)(at < 0 ? ~at : at))]);
     }
 
     public static DynamicMapLoop Signed { get; } = new(DynamicMap.Signed);
