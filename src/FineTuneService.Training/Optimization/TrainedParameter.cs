@@ -67,7 +67,7 @@ public sealed class TrainedParameter : IDisposable
         }
     }
 
-    /// <summary>After a backward pass: adds the gradient of a shorter type up in full precision, and that of rows.</summary>
+    /// <summary>After a backward pass: adds the gradient of a shorter type up in full precision, unless it is the only one and may stay as it is, and that of rows.</summary>
     public void Collect()
     {
         if (_isCopy && _parameter.grad is { } gradient)
