@@ -68,8 +68,8 @@ internal sealed class ParameterSlot(string name, IReadOnlyList<long> shape, Slot
         _ => 0,
     };
 
-    /// <summary>Elsewhere than on the host, of an element: both means unpacked (codes as int32, magnitudes and values in fp32), and packed again (padded, absolute, scaled, codes, and the signed map's corrections).</summary>
-    private const int BytesOf8BitStep = 2 * 12 + 32 + 17;
+    /// <summary>Elsewhere than on the host, of an element: both means unpacked (codes as int32, magnitudes and values in fp32), and packed again (padded, absolute, scaled, codes as int32 and as bytes).</summary>
+    private const int BytesOf8BitStep = 2 * 12 + 2 * 17;
 
     private bool IsIn8Bits(OptimizerName name) =>
         name is OptimizerName.Adamw8bit or OptimizerName.AdamwBnb8bit or OptimizerName.PagedAdamw8bit && Count >= AdamW8bit.Smallest && Kind != SlotKind.Embedding;

@@ -33,7 +33,7 @@ internal sealed partial class Sketch
 
     /// <summary>See <see cref="FusedCrossEntropy"/>: the product with what arrives, which is fp32, is rounded.</summary>
     private Value Fused(Value states, Func<Value, Value> losses) =>
-        _tape.Fused(states, (tape, given) => Within(tape, () => losses(given)), isMultiplied: !shape.KnowsLossFactor, scratch: shape.KnowsLossFactor || shape.Width == sizeof(float) ? 0 : states.Count * sizeof(float));
+        _tape.Fused(states, (tape, given) => Within(tape, () => losses(given)), isMultiplied: !shape.KnowsLossFactor, scratch: shape.Width == sizeof(float) ? 0 : states.Count * sizeof(float));
 
     /// <summary>Asked as <see cref="NextTokens"/> does: by the logits of no states.</summary>
     private bool IsHeadFrozen(Func<Value, Value> logits) =>

@@ -194,7 +194,7 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
     /// <param name="part">On the tape that it is given.</param>
     /// <param name="isMultiplied">Whether that gradient is multiplied by what arrives; else it goes on as it is.</param>
     /// <param name="scratch">Bytes that it takes to multiply it.</param>
-    public Value Fused(Value input, Func<Tape, Value, Value> part, bool isMultiplied, long scratch = 0)
+    public Value Fused(Value input, Func<Tape, Value, Value> part, bool isMultiplied, long scratch)
     {
         var inner = new Tape(meter, addGradient, records: true);
         var leaf = input with { Gradient = null };
@@ -205,7 +205,7 @@ internal sealed class Tape(Meter meter, Action<ParameterSlot> addGradient, bool 
         inner.Close();
         _nodes.Add(new(output, [input], [], leaf.Gradient is { } gradient ? [gradient] : [])
         {
-            Scratch = scratch,
+            Scratch = isMultiplied ? scratch : 0,
             Differentiate = isMultiplied ? null : node => PassOn(node.Inputs, node.Saved.FirstOrDefault()!),
         });
         return output;

@@ -9,9 +9,6 @@ public sealed class DynamicMap
 {
     public const int BlockSize = 256;
 
-    /// <summary>Of a block of nothing but 0.</summary>
-    internal const float LeastDivisor = 1e-38f;
-
     private readonly float[] _values, _midpoints;
 
     private DynamicMap(float[] values)
@@ -21,7 +18,7 @@ public sealed class DynamicMap
         Zero = Array.IndexOf(values, 0f);
         // As bitsandbytes' kernel: what would be rounded to a value of the other sign takes the next on its own side; 0 counts as positive.
         if (Zero > 0)
-            _midpoints[Zero - 1] = -LeastDivisor;
+            _midpoints[Zero - 1] = -Nf4Codes.LeastMagnitude;
     }
 
     /// <summary>For values on both sides of 0.</summary>
@@ -48,7 +45,7 @@ public sealed class DynamicMap
         var count = values.numel();
         var blocks = functional.pad(values.reshape(-1), [0, -count & (BlockSize - 1)]).view(-1, BlockSize);
         var magnitudes = blocks.abs().amax([1]);
-        var scaled = blocks / magnitudes.clamp_min(LeastDivisor).unsqueeze(1);
+        var scaled = blocks / magnitudes.clamp_min(Nf4Codes.LeastMagnitude).unsqueeze(1);
         var codes = bucketize(scaled, tensor(_midpoints, device: values.device), outInt32: true);
         return (codes.to(ScalarType.Byte).view(-1).narrow(0, 0, count), magnitudes);
     }

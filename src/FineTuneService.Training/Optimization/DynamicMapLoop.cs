@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using FineTuneService.Training.Models.Layers;
 using FineTuneService.Training.Native;
 
 namespace FineTuneService.Training.Optimization;
@@ -42,13 +43,8 @@ internal sealed unsafe class DynamicMapLoop
     {
         for (var i = count; i < DynamicMap.BlockSize; i++)
             numbers[i] = 0;
-        var largest = Vector512<float>.Zero;
-        for (var i = 0; i < DynamicMap.BlockSize; i += Lanes)
-            largest = Vector512.Max(largest, Vector512.Abs(Vector512.Load(numbers + i)));
-        var magnitude = 0f;
-        for (var i = 0; i < Lanes; i++)
-            magnitude = Math.Max(magnitude, largest[i]);
-        var divisor = Vector512.Create(Math.Max(magnitude, DynamicMap.LeastDivisor));
+        var magnitude = HostNumbers.LargestMagnitude(numbers, DynamicMap.BlockSize);
+        var divisor = Vector512.Create(Math.Max(magnitude, Nf4Codes.LeastMagnitude));
         for (var i = 0; i < DynamicMap.BlockSize; i += Lanes)
             (Vector512.Load(numbers + i) / divisor).Store(numbers + i);
         for (var i = 0; i < count; i++)

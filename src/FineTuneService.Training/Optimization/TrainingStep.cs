@@ -32,12 +32,12 @@ public sealed class TrainingStep(PretrainedModel model, Func<PretrainedModel, Ba
     public Dictionary<string, Tensor> Accumulate(IReadOnlyList<Batch> microBatches)
     {
         var targets = _ranks.AddUp(microBatches.Sum(batch => batch.Targets))[0];
+        var scale = optimizer.Scale?.Value ?? 1;
         var means = new Dictionary<string, Tensor>();
         var losses = new List<Tensor>();
         foreach (var batch in microBatches)
         {
             using var scope = NewDisposeScope();
-            var scale = optimizer.Scale?.Value ?? 1;
             var sums = loss(model, batch with { LossFactor = batch.IsIdle ? 0 : scale / targets });
             var mean = Share(sums.Sum);
             (scale == 1 ? mean : mean * scale).backward();

@@ -10,6 +10,9 @@ internal static class Nf4Codes
         0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f,
     ];
 
+    /// <summary>What the values of a block are divided by at least: it may hold nothing but 0.</summary>
+    public const float LeastMagnitude = 1e-38f;
+
     /// <summary>The 256 values of the dynamic 8-bit type (Dettmers 2016, arXiv:1511.04561): for each decade from 10⁻⁶ on twice as many steps, on both sides of 0.</summary>
     public static readonly float[] Dynamic = [.. DynamicValues(signed: true).Order()];
 

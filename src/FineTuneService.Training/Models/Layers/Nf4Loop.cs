@@ -79,14 +79,8 @@ internal static unsafe class Nf4Loop
             for (var i = some; i < BlockSize; i++)
                 values[i] = 0;
             Unsafe.CopyBlockUnaligned(values, work->Values + at, (uint)(some * sizeof(float)));
-            var largest = Vector512<float>.Zero;
-            for (var i = 0; i < BlockSize; i += Lanes)
-                largest = Vector512.Max(largest, Vector512.Abs(Vector512.Load(values + i)));
-            var magnitude = 0f;
-            for (var i = 0; i < Lanes; i++)
-                magnitude = Math.Max(magnitude, largest[i]);
-            work->Magnitudes[at / BlockSize] = magnitude;
-            var factor = Vector512.Create(1 / Math.Max(magnitude, Nf4Matrix.LeastMagnitude));
+            var magnitude = work->Magnitudes[at / BlockSize] = HostNumbers.LargestMagnitude(values, BlockSize);
+            var factor = Vector512.Create(1 / Math.Max(magnitude, Nf4Codes.LeastMagnitude));
             for (var i = 0; i < BlockSize; i += Lanes)
             {
                 var scaled = Vector512.Load(values + i) * factor;

@@ -19,9 +19,6 @@ public sealed class Nf4Matrix : Module
     /// <summary>Elements that are packed or unpacked at a time, so that what is needed besides stays small: in a processor's cache, at best.</summary>
     private const long Chunk = 1 << 20;
 
-    /// <summary>That a block of nothing but 0 is divided by.</summary>
-    internal const float LeastMagnitude = 1e-38f;
-
     /// <summary>Elements of a matrix with which it is worth a look.</summary>
     private const long Large = 1 << 24;
 
@@ -82,7 +79,7 @@ public sealed class Nf4Matrix : Module
             }
             var blocks = functional.pad(values, [0, -length & (BlockSize - 1)]).view(-1, BlockSize);
             magnitudes.copy_(blocks.abs().amax([1]));
-            var codes = bucketize(blocks * (1 / magnitudes.clamp_min(LeastMagnitude)).unsqueeze(1), midpoints, outInt32: true).to(ScalarType.Byte).view(-1, 2);
+            var codes = bucketize(blocks * (1 / magnitudes.clamp_min(Nf4Codes.LeastMagnitude)).unsqueeze(1), midpoints, outInt32: true).to(ScalarType.Byte).view(-1, 2);
             bytes.copy_((codes.select(1, 0) * 16 + codes.select(1, 1)).narrow(0, 0, (length + 1) / 2));
         }
         if (!doubleQuant)
@@ -157,7 +154,7 @@ public sealed class Nf4Matrix : Module
         var count = values.numel();
         var blocks = functional.pad(values, [0, -count & (NestedBlockSize - 1)]).view(-1, NestedBlockSize);
         var largest = blocks.abs().amax([1]);
-        var codes = bucketize(blocks * (1 / largest.clamp_min(LeastMagnitude)).unsqueeze(1), Midpoints(Nf4Codes.Dynamic).to(values.device), outInt32: true);
+        var codes = bucketize(blocks * (1 / largest.clamp_min(Nf4Codes.LeastMagnitude)).unsqueeze(1), Midpoints(Nf4Codes.Dynamic).to(values.device), outInt32: true);
         return (codes.to(ScalarType.Byte).view(-1).narrow(0, 0, count).clone(), largest);
     }
 
